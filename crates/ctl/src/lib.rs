@@ -1,0 +1,6 @@
+//! `calicoctl`, and the person's commands of `margay`: argument grammar, files, printing.
+//!
+//! Everything a program may touch comes in through [`Invocation`], so every recorded case also runs in-process.
+
+pub mod invocation;
+pub use invocation::{ExitCode, Invocation};

@@ -1,0 +1,7 @@
+//! The two storage traits and what is written once for every store.
+//!
+//! [`Kv`] is bytes under keys: revisions, compare-and-swap, TTL, prefix list, watch. etcd v2, SQLite and memory speak
+//! it with the same keys and bytes (`spec/datastore-etcdv2.md`).
+
+pub mod kv;
+pub use kv::Kv;
