@@ -1,1 +1,5 @@
-//! placeholder
+//! Dev-only: real etcd, the shared store suites, the conformance player. Never in a normal dependency.
+
+pub mod conformance;
+pub mod etcd;
+pub mod kv_suite;
