@@ -3,7 +3,7 @@
 //! Keys are absolute slash-separated paths (`/calico/v1/Ready`), already escaped by `model`, never with an empty
 //! component. A key is either a value or a directory, never both; directories come into being with the first value
 //! below them and stay until removed. Every write gets a revision larger than all before it.
-//! What must stay true in every implementation is asserted by the shared suite in [`crate::suite`].
+//! What must stay true in every implementation is asserted by the shared suite, `margay_testkit::kv_suite`.
 
 use std::future::Future;
 use std::num::NonZeroU64;
@@ -152,6 +152,28 @@ pub enum KvError {
     },
 }
 
+/// Checks that `key` names something a store can hold: every [`Kv`] operation refuses the others.
+///
+/// `.` and `..` are refused because etcd resolves them and would write elsewhere.
+///
+/// # Errors
+/// [`KvError::InvalidKey`].
+pub fn check_key(key: &str) -> Result<()> {
+    let refuse = |reason| Err(KvError::InvalidKey { key: key.to_owned(), reason });
+    let Some(path) = key.strip_prefix('/') else { return refuse("it does not start with a slash") };
+    if path.contains('\0') {
+        return refuse("it contains a NUL");
+    }
+    for component in path.split('/') {
+        match component {
+            "" => return refuse("a component of the path is empty"),
+            "." | ".." => return refuse("a component of the path is '.' or '..'"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Result of a store operation.
 pub type Result<T> = std::result::Result<T, KvError>;
 
@@ -212,6 +234,8 @@ pub trait Kv: Send + Sync {
     /// Removes a directory if it is empty: true when it was removed, false when it is not empty or absent.
     fn remove_empty_directory(&self, directory: &str) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Watches everything below `prefix` for changes with a revision above `after`.
+    /// Watches `prefix` and everything below it for changes with a revision above `after`. The deletion of a directory
+    /// is one change with the directory's own key, also when that directory stands above `prefix`. That directories
+    /// were made is not reported.
     fn watch(&self, prefix: &str, after: u64) -> impl Future<Output = Result<Self::Watch>> + Send;
 }

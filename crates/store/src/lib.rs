@@ -4,4 +4,7 @@
 //! it with the same keys and bytes (`spec/datastore-etcdv2.md`).
 
 pub mod kv;
+pub mod memory;
+
 pub use kv::Kv;
+pub use memory::MemoryKv;

@@ -1,0 +1,3 @@
+//! The stores of this crate under the shared suites.
+
+mod memory;
