@@ -2,5 +2,7 @@
 //!
 //! Everything a program may touch comes in through [`Invocation`], so every recorded case also runs in-process.
 
+pub(crate) mod grammar;
+pub(crate) mod help;
 pub mod invocation;
 pub use invocation::{ExitCode, Invocation};
