@@ -4,5 +4,6 @@
 //! Out: [`value`] is what a document looks like before writing; [`json`], [`yaml`] and [`table`] write the
 //! bytes that upstream's programs write. Nothing here knows what a document means.
 
+pub mod template;
 pub mod tree;
 pub mod value;
