@@ -94,6 +94,28 @@ pub enum Change {
     },
 }
 
+// === impl Change ===
+
+impl Change {
+    /// The full key, a value's or a directory's.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Set(entry) => &entry.key,
+            Self::Deleted { key, .. } => key,
+        }
+    }
+
+    /// The revision of the write or deletion.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        match self {
+            Self::Set(entry) => entry.revision,
+            Self::Deleted { revision, .. } => *revision,
+        }
+    }
+}
+
 /// Why a store did not do what it was asked.
 ///
 /// A variant is something a caller acts on. `Display` of the transport and server variants is the text that upstream

@@ -3,8 +3,11 @@
 //! [`Kv`] is bytes under keys: revisions, compare-and-swap, TTL, prefix list, watch. etcd v2, SQLite and memory speak
 //! it with the same keys and bytes (`spec/datastore-etcdv2.md`).
 
+pub mod backoff;
 pub mod kv;
 pub mod memory;
+pub mod syncer;
 
 pub use kv::Kv;
 pub use memory::MemoryKv;
+pub use syncer::Syncer;
