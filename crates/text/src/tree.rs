@@ -4,6 +4,8 @@
 //! with [`Scalar::resolve`]. Mapping keys keep their order; an exactly repeated key keeps its last value
 //! (`spec/api-v1.md` 1.3 D5).
 
+mod resolve;
+
 /// A place in the source: byte offsets and the first character's line and column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -55,6 +57,23 @@ pub struct Scalar {
     pub text: String,
     /// How it was written, which decides whether it can be anything but text.
     pub style: Style,
+}
+
+// === impl Scalar ===
+
+impl Scalar {
+    /// Says what the scalar means: quoted text is text, anything else as YAML 1.1 reads it.
+    pub fn resolve(&self) -> Resolved<'_> {
+        match self.style {
+            Style::Plain => resolve::resolve_plain(&self.text),
+            Style::Text => Resolved::Text(&self.text),
+        }
+    }
+}
+
+/// Says what `text` would mean if it stood unquoted in a document.
+pub fn resolve_plain(text: &str) -> Resolved<'_> {
+    resolve::resolve_plain(text)
 }
 
 /// How a scalar was written.
