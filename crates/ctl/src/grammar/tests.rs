@@ -642,3 +642,25 @@ fn forms_only_name_options_that_exist() {
         }
     }
 }
+
+/// Random command lines with what docopt.go answered when it was given our help texts: `ok`, `help` or `error`, the
+/// reason it named, and the line.
+const DOCOPT_ANSWERS: &str = include_str!("docopt-answers.tsv");
+
+#[test]
+fn random_lines_get_the_answers_of_docopt() {
+    let mut count = 0;
+    for record in DOCOPT_ANSWERS.lines() {
+        let fields: Vec<&str> = record.split('\t').collect();
+        let [answer, reason, line] = fields[..] else { panic!("not three fields: {record}") };
+        let (ours, stderr) = match upstream(line) {
+            Parsed::Run(_) | Parsed::ShortVersion => ("ok", String::new()),
+            Parsed::Stop(stop) if stop.exit == ExitCode::SUCCESS => ("help", String::new()),
+            Parsed::Stop(stop) => ("error", stop.stderr),
+        };
+        let ours_reason = stderr.lines().next().filter(|first| *first != "Usage:").unwrap_or_default();
+        assert_eq!((ours, ours_reason), (answer, reason), "{line}");
+        count += 1;
+    }
+    assert!(count > 200, "only {count} lines");
+}
