@@ -29,6 +29,10 @@ enum Fault {
     Lag,
     /// A list takes these writes long; anything else succeeds.
     Late(Vec<Write>),
+    /// A list answers from behind these writes; anything else succeeds.
+    Early(Vec<Write>),
+    /// A list answers from behind these writes but with the revision before them; anything else succeeds.
+    Torn(Vec<Write>),
     /// A wait finds its history gone; anything else fails.
     Compact,
 }
@@ -95,6 +99,16 @@ impl Script {
     }
 }
 
+impl Script {
+    /// Writes so that a watch sees each write by itself.
+    async fn write_slowly(&self, writes: &[Write]) {
+        for write in writes {
+            self.write(write).await;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 fn unavailable() -> KvError {
     KvError::Unavailable { message: "no answer".to_owned() }
 }
@@ -105,10 +119,15 @@ impl Kv for Script {
     async fn list(&self, prefix: &str, visit: &mut (dyn FnMut(EntryRef<'_>) + Send)) -> Result<Listing> {
         self.lists.lock().unwrap().push(prefix.to_owned());
         let fault = self.fault();
+        let before = self.store().revision();
+        if let Some(Fault::Early(writes) | Fault::Torn(writes)) = &fault {
+            self.write_slowly(writes).await;
+        }
         let mut entries = Vec::new();
         let mut listing = self.store().list(prefix, &mut |entry| entries.push(owned(entry))).await?;
         match fault {
-            None | Some(Fault::Pass) => {}
+            None | Some(Fault::Pass | Fault::Early(_)) => {}
+            Some(Fault::Torn(_)) => listing.at = before,
             Some(Fault::Fail | Fault::Compact) => return Err(unavailable()),
             Some(Fault::FailHalfWay) => {
                 for (key, value, revision) in entries.iter().take(entries.len().div_ceil(2)) {
@@ -120,12 +139,7 @@ impl Kv for Script {
                 listing.at = listing.at.saturating_sub(1);
                 entries.retain(|(_, _, revision)| revision.get() <= listing.at);
             }
-            Some(Fault::Late(writes)) => {
-                for write in &writes {
-                    self.write(write).await;
-                    tokio::task::yield_now().await;
-                }
-            }
+            Some(Fault::Late(writes)) => self.write_slowly(&writes).await,
         }
         for (key, value, revision) in &entries {
             visit(EntryRef { key, value, revision: *revision });
@@ -186,7 +200,9 @@ impl Watch for ScriptedWatch {
         match fault {
             Some(Fault::Fail | Fault::FailHalfWay) => Err(unavailable()),
             Some(Fault::Compact) => Err(KvError::Compacted { after: 0 }),
-            Some(Fault::Pass | Fault::Lag | Fault::Late(_)) | None => self.inner.next().await,
+            Some(Fault::Pass | Fault::Lag | Fault::Late(_) | Fault::Early(_) | Fault::Torn(_)) | None => {
+                self.inner.next().await
+            }
         }
     }
 }
@@ -436,6 +452,30 @@ async fn writes_during_the_list_are_reported_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_came_and_went_before_the_list_is_not_reported() {
+    let script = ready_script().await;
+    let writes = vec![(at("n"), Some("1".to_owned())), (at("n"), None)];
+    script.will([Fault::Pass, Fault::Pass, Fault::Early(writes)]);
+    let mut consumer = Consumer::new(&script);
+    assert_eq!(consumer.settle().await, [update("Ready", Some("true"), 1, UpdateKind::New)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_may_hold_what_is_newer_than_its_revision() {
+    let script = ready_script().await;
+    script.set("a", "1").await;
+    let writes = vec![(at("a"), None), (at("a"), Some("2".to_owned())), (at("b"), Some("1".to_owned()))];
+    script.will([Fault::Pass, Fault::Pass, Fault::Torn(writes)]);
+    let mut consumer = Consumer::new(&script);
+    let expected = [
+        update("Ready", Some("true"), 1, UpdateKind::New),
+        update("a", Some("2"), 4, UpdateKind::New),
+        update("b", Some("1"), 5, UpdateKind::New),
+    ];
+    assert_eq!(consumer.settle().await, expected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_slower_than_the_history_needs_no_second() {
     let script = Script::new(4);
     script.set("Ready", "true").await;
@@ -598,6 +638,8 @@ fn any_fault() -> impl Strategy<Value = Fault> {
         Just(Fault::Lag),
         Just(Fault::Compact),
         prop::collection::vec(any_write(), 0..8).prop_map(Fault::Late),
+        prop::collection::vec(any_write(), 0..8).prop_map(Fault::Early),
+        prop::collection::vec(any_write(), 0..8).prop_map(Fault::Torn),
     ]
 }
 
