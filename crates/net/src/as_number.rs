@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::decimal;
 
 /// A BGP autonomous system number; 0 is accepted, as upstream does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AsNumber(pub u32);
 
 /// The text is neither a number nor two numbers with a dot between.
