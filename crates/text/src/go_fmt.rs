@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use crate::value::{GoStruct, GoValue};
 
+#[cfg(test)]
+mod tests;
+
 /// Prints a float as Go's `%g`, and so `%v`, does: `0.5`, `1e+06`, `NaN`, `+Inf`.
 pub fn format_float_g(value: f64) -> String {
     let mut out = String::new();

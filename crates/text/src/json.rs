@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 use crate::go_fmt::write_float_json;
 use crate::value::Value;
 
+#[cfg(test)]
+mod tests;
+
 /// Appends `value` with one element per line, two blanks per level, without a final newline.
 ///
 /// `indent_level` is the level of the line on which the value starts: 0 for a whole document. Empty lists and maps

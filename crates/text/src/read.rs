@@ -4,6 +4,8 @@
 //! another are several documents. Depth, alias expansion and memory are bounded whatever the input.
 
 mod json;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use std::collections::HashSet;
@@ -98,7 +100,7 @@ impl<'a> Documents<'a> {
             return Ok(());
         };
         if self.number > 0 && !reader.at_document_boundary() {
-            return Err(reader.error("unexpected text after the JSON value"));
+            return Err(reader.error("unexpected text behind the end of the document"));
         }
         // Before the first value nothing but blanks has been passed, and these matter to YAML's indentation.
         let (rest, place) = if self.number > 0 { reader.rest() } else { reader.whole() };
@@ -106,7 +108,9 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    /// Reads a document as YAML that `fault` keeps from being JSON, and the rest of the input with it.
+    /// Reads a document as YAML that `fault` keeps from being JSON.
+    ///
+    /// Behind a list or map in brackets the input may go on with JSON.
     fn read_as_yaml(
         &mut self,
         start: JsonReader<'a>,
@@ -114,14 +118,15 @@ impl<'a> Documents<'a> {
     ) -> Result<Option<Node>, SyntaxError> {
         let (rest, place) = if self.number > 0 { start.rest() } else { start.whole() };
         let mut reader = Box::new(YamlReader::new(rest, place));
-        let read = reader.next_document();
-        self.state = State::Yaml(reader);
-        match read {
-            Some(Ok(root)) => Ok(root),
+        match reader.next_document() {
+            Some(Ok(Some(root))) => {
+                let end = start.behind(root.span.end);
+                self.state = if end.follows_bracket() { State::Json(end) } else { State::Yaml(reader) };
+                Ok(Some(root))
+            }
             // Neither: what got as far as a whole member was meant as JSON.
-            Some(Err(_)) | None if fault.meant_as_json => Err(fault.error),
-            Some(Err(error)) => Err(error),
-            None => Err(fault.error),
+            Some(Err(error)) if !fault.meant_as_json => Err(error),
+            _ => Err(fault.error),
         }
     }
 }

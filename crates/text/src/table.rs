@@ -5,6 +5,9 @@
 use std::fmt;
 use std::io;
 
+#[cfg(test)]
+mod tests;
+
 /// The narrowest a column gets, padding included.
 const MINIMUM_WIDTH: usize = 5;
 

@@ -5,6 +5,8 @@
 //! (`spec/api-v1.md` 1.3 D5).
 
 mod resolve;
+#[cfg(test)]
+mod tests;
 
 /// A place in the source: byte offsets and the first character's line and column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

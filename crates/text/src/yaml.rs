@@ -4,6 +4,8 @@
 
 mod order;
 mod scalar;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -70,6 +70,25 @@ impl<'a> JsonReader<'a> {
         (&self.text[self.at..], self.place())
     }
 
+    /// The position at `end`, which is not before this one.
+    pub(super) fn behind(&self, end: usize) -> Self {
+        let mut reader = Self { depth: 0, ..self.clone() };
+        while reader.at < end {
+            reader.skip_blanks();
+            let Some(character) = reader.text[reader.at..].chars().next().filter(|_| reader.at < end) else {
+                break;
+            };
+            reader.at += character.len_utf8();
+            reader.continuations += character.len_utf8() - 1;
+        }
+        reader
+    }
+
+    /// Whether a list or map in brackets ends here.
+    pub(super) fn follows_bracket(&self) -> bool {
+        self.text[..self.at].ends_with(['}', ']'])
+    }
+
     /// Whether a list or map may start here.
     pub(super) fn at_value(&self) -> bool {
         matches!(self.peek(), Some(b'{' | b'['))

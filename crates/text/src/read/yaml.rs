@@ -15,6 +15,7 @@ const EXPANSION_LIMIT: usize = 64 << 20;
 /// Reads the documents of one YAML stream.
 pub(super) struct YamlReader<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
     /// Where the stream starts in the whole input.
     base: Place,
     /// Bytes of tree that copies may still take in this document.
@@ -60,6 +61,7 @@ impl<'a> YamlReader<'a> {
         let full_budget = EXPANSION_LIMIT.saturating_add(text.len().saturating_mul(4));
         Self {
             parser: Parser::new_from_str_with_options(text, options()),
+            text,
             base,
             budget: full_budget,
             full_budget,
@@ -108,7 +110,10 @@ impl<'a> YamlReader<'a> {
                 }
                 self.attach(node, merges)
             }
-            Event::SequenceStart(_, anchor, _) => self.start(span, anchor, Content::List(Vec::new())),
+            Event::SequenceStart(_, anchor, _) => {
+                let span = self.at_first_dash(span);
+                self.start(span, anchor, Content::List(Vec::new()))
+            }
             Event::MappingStart(_, anchor, _) => {
                 self.start(span, anchor, Content::Map { members: Vec::new(), merged: Vec::new(), key: None })
             }
@@ -123,7 +128,8 @@ impl<'a> YamlReader<'a> {
 
     fn scalar(&self, text: String, style: ScalarStyle, tag: Option<&Tag>, span: Span) -> Read<Node> {
         let plain = Scalar { text, style: Style::Plain };
-        let style = match tag.map(|tag| tag.core_suffix().unwrap_or("")) {
+        let tag = tag.map(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:").unwrap_or_default());
+        let style = match tag.as_deref() {
             None if style == ScalarStyle::Plain => Style::Plain,
             Some(tag @ ("int" | "float" | "bool" | "null")) => {
                 let resolved = plain.resolve();
@@ -232,6 +238,20 @@ impl<'a> YamlReader<'a> {
         }
     }
 
+    /// Moves the start of a list that is not indented more than its key, which the parser puts behind the `-`.
+    fn at_first_dash(&self, mut span: Span) -> Span {
+        let before = &self.text[..span.start - self.base.offset];
+        let to_dash = before.trim_end_matches([' ', '\t']).strip_suffix('-');
+        let is_value =
+            matches!(self.open.last(), Some(Open { content: Content::Map { key: Some(_), .. }, .. }));
+        if let Some(to_dash) = to_dash.filter(|to_dash| is_value && to_dash.ends_with([' ', '\n', '\r'])) {
+            let moved = before.len() - to_dash.len();
+            span.start -= moved;
+            span.column = span.column.saturating_sub(u32::try_from(moved).unwrap_or(0)).max(1);
+        }
+        span
+    }
+
     fn span(&self, span: &granit_parser::Span) -> Span {
         let place = self.place(&span.start);
         let end = self.base.offset + span.end.byte_offset().expect("text in memory has byte offsets");
@@ -239,14 +259,16 @@ impl<'a> YamlReader<'a> {
     }
 
     fn place(&self, marker: &Marker) -> Place {
-        let line = u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1);
-        let column = u32::try_from(marker.col()).unwrap_or(u32::MAX);
-        let first_column = if line == 1 { self.base.column } else { 1 };
-        Place {
-            offset: self.base.offset + marker.byte_offset().expect("text in memory has byte offsets"),
-            line: self.base.line.saturating_add(line - 1),
-            column: first_column.saturating_add(column),
-        }
+        let (line, column) = self.line_and_column(marker);
+        let offset = marker.byte_offset().expect("text in memory has byte offsets");
+        Place { offset: self.base.offset + offset, line, column }
+    }
+
+    fn line_and_column(&self, marker: &Marker) -> (u32, u32) {
+        let lines = u32::try_from(marker.line()).unwrap_or(u32::MAX).saturating_sub(1);
+        let columns = u32::try_from(marker.col()).unwrap_or(u32::MAX);
+        let first = if lines == 0 { self.base.column } else { 1 };
+        (self.base.line.saturating_add(lines), first.saturating_add(columns))
     }
 
     fn scan_error(&self, error: &ScanError) -> SyntaxError {
@@ -254,14 +276,15 @@ impl<'a> YamlReader<'a> {
             ErrorKind::RecursionLimitExceeded => too_deep(),
             ErrorKind::UnknownAnchor => "the alias names no anchor of this document".to_owned(),
             ErrorKind::UnexpectedEof => "the input ends too early".to_owned(),
+            ErrorKind::SimpleKeyExpected => "expected ':' behind the key".to_owned(),
+            ErrorKind::ExpectedDocumentStart => "expected the end of the document or '---'".to_owned(),
+            ErrorKind::UnexpectedCharacter { character: character @ ('@' | '`' | '%') } => {
+                format!("text that starts with '{character}' needs quotes")
+            }
             kind => kind.to_string(),
         };
-        let marker = error.marker();
-        SyntaxError {
-            line: self.base.line.saturating_add(u32::try_from(marker.line()).unwrap_or(u32::MAX).max(1) - 1),
-            column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
-            message,
-        }
+        let (line, column) = self.line_and_column(error.marker());
+        SyntaxError { line, column, message }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use margay_text::json::write_json;
+use margay_text::read::documents;
 use margay_text::table::Table;
 use margay_text::value::Value;
 use margay_text::yaml::{write_yaml, write_yaml_item};
@@ -73,4 +74,20 @@ fn tables_come_back_byte_for_byte() {
 fn column_starts(heading: &str) -> Vec<usize> {
     let bytes = heading.as_bytes();
     (0..bytes.len()).filter(|&at| bytes[at] != b' ' && (at == 0 || bytes[at - 1] == b' ')).collect()
+}
+
+/// Values and what go-yaml v2, with its rules of late 2016 put back, makes of them; one pair in a line.
+#[test]
+fn odd_values_are_written_as_go_yaml_writes_them() {
+    let mut cases = 0;
+    for document in documents(include_bytes!("../data/go-yaml-write.jsonl")) {
+        let root = document.unwrap().root.unwrap();
+        let Value::List(pair) = value_of(&root) else { panic!("not a pair") };
+        let [value, Value::Text(expected)] = pair.as_slice() else { panic!("not a value and a text") };
+        let mut written = String::new();
+        write_yaml(&mut written, value);
+        assert_eq!(written, *expected, "{value:?}");
+        cases += 1;
+    }
+    assert!(cases > 400, "the file lost its cases");
 }
