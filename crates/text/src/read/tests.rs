@@ -246,6 +246,7 @@ fn anchors_aliases_merge_keys_and_tags_work() {
         short("[!!str 5, !!int \"5\", !!float 5, !!bool 'on', !!null '', !foo 7, ! 8, !!str ]"),
         ["['5', 5, 5, on, , '7', '8', '']"],
     );
+    assert_eq!(short("a: {!!str <<: {b: c}}"), ["{a: {<<: {b: c}}}"]);
     assert_eq!(short("--- &a x\n--- *a\n")[1], "error 2:5: the alias names no anchor of this document");
 }
 
@@ -267,6 +268,7 @@ fn a_literal_block_ends_as_it_is_written() {
     assert_eq!(short("a: |\n  x"), ["{a: 'x'}"]);
     assert_eq!(short("a: |\n  x\n"), ["{a: 'x\n'}"]);
     assert_eq!(short("a: >-\n  x\n  y\n\n  z\n"), ["{a: 'x y\nz'}"]);
+    assert_eq!(short("a: |\n  \nb: x\n"), ["{a: '', b: x}"]);
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl<'a> YamlReader<'a> {
                 // The parser puts `~` where nothing is written.
                 let absent = style == ScalarStyle::Plain && span.start == span.end;
                 let written = if absent { String::new() } else { text.into_owned() };
-                let merges = key_wanted && written == "<<" && style == ScalarStyle::Plain;
+                let merges = key_wanted && written == "<<" && style == ScalarStyle::Plain && tag.is_none();
                 let node = self.scalar(written, style, tag.as_deref(), span)?;
                 if anchor != 0 {
                     self.remember(anchor, &node)?;

@@ -39,7 +39,7 @@ fn merge_sort<'m, 'v>(items: &mut [&'m Entry<'v>], spare: &mut [&'m Entry<'v>]) 
 /// Whether upstream writes `left` before `right`.
 ///
 /// COMPAT(natural order): digits that both keys share before the first difference do not count, so `a100` comes
-/// before `a11`, as go-yaml of 2016 has it.
+/// before `a11`, as go-yaml of 2016 has it. Combining vowel signs of some scripts count as letters here only.
 fn less(left: &str, right: &str) -> bool {
     let mut at = left.bytes().zip(right.bytes()).take_while(|(l, r)| l == r).count();
     while !left.is_char_boundary(at) || !right.is_char_boundary(at) {
