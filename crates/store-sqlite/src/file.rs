@@ -91,6 +91,13 @@ fn create(path: &Path) -> Result<(), KvError> {
         Ok(()) => {
             rustix::fs::chmodat(CWD, path, mode, AtFlags::empty()).map_err(|error| failed(error.into()))
         }
+        Err(Errno::EXIST) if path.is_symlink() && Identity::of(path).is_none() => {
+            Err(KvError::Storage(format!(
+                "opening datastore {}: it is a symbolic link to nothing; make the file or remove the link",
+                path.display()
+            )))
+        }
+        // Another process was first.
         Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(failed(error.into())),
     }
@@ -102,7 +109,7 @@ fn attempt(path: &Path) -> Result<Session, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(ATTEMPT)?;
-    schema::inspect(&connection, schema::STEPS)?;
+    schema::inspect(&mut connection, schema::STEPS)?;
     if connection.is_readonly("main")? {
         return Err(Fault::ReadOnly);
     }

@@ -4,7 +4,7 @@
 //! takes them all, an older one those it lacks, each file in one transaction. A newer file is refused, also when
 //! another process migrates it while it is open here.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::error::Fault;
 
@@ -49,7 +49,12 @@ const READABLE: &str = "
 ";
 
 /// Refuses a file that is not ours or newer than `steps`; otherwise how many steps it has taken.
-pub(crate) fn inspect(connection: &Connection, steps: &[&str]) -> Result<usize, Fault> {
+pub(crate) fn inspect(connection: &mut Connection, steps: &[&str]) -> Result<usize, Fault> {
+    // One transaction: between two looks another process may make the tables of an empty file.
+    inspect_within(&connection.transaction()?, steps)
+}
+
+fn inspect_within(connection: &Transaction<'_>, steps: &[&str]) -> Result<usize, Fault> {
     let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if application != APPLICATION_ID {
@@ -68,7 +73,7 @@ pub(crate) fn migrate(connection: &mut Connection, steps: &[&str]) -> Result<(),
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been first.
-    let taken = inspect(&transaction, steps)?;
+    let taken = inspect_within(&transaction, steps)?;
     for step in &steps[taken..] {
         transaction.execute_batch(step)?;
     }

@@ -92,5 +92,5 @@ fn a_step_that_fails_leaves_the_file_at_the_step_before() {
         .unwrap();
     assert_eq!(half, 0);
     migrate(&mut connection, STEPS).unwrap();
-    assert_eq!(inspect(&connection, STEPS).unwrap(), STEPS.len());
+    assert_eq!(inspect(&mut connection, STEPS).unwrap(), STEPS.len());
 }

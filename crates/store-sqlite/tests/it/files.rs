@@ -98,6 +98,19 @@ fn a_directory_is_refused() {
     );
 }
 
+#[test]
+fn a_link_to_nothing_is_refused() {
+    let (directory, file) = scratch();
+    std::os::unix::fs::symlink(directory.path().join("nothing"), &file).unwrap();
+    assert_eq!(
+        storage_error(SqliteKv::open(&file, Options::default())),
+        format!(
+            "opening datastore {}: it is a symbolic link to nothing; make the file or remove the link",
+            file.display()
+        )
+    );
+}
+
 #[tokio::test]
 async fn a_file_without_write_permission_is_refused() {
     if !namespaces("-U") {
@@ -178,4 +191,20 @@ async fn people_can_read_the_tables() {
             "4 set /calico/v1/Ready"
         ]
     );
+}
+
+#[test]
+fn openers_that_make_the_file_together_all_succeed() {
+    for _ in 0..100 {
+        let (_directory, file) = scratch();
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    drop(open(&file));
+                });
+            }
+        });
+    }
 }
