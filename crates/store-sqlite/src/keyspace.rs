@@ -224,6 +224,9 @@ impl<'c> Writer<'c> {
     ) -> Result<Revision, Fault> {
         let path = StoredPath::of(key)?;
         let found = node(self.connection, path.bytes())?;
+        if found.is_none() {
+            check_ancestors(self.connection, &path)?;
+        }
         check(key, found, when)?;
         match found {
             Some(node) if node.is_directory => return Err(not_a_file(key).into()),
@@ -264,8 +267,9 @@ impl<'c> Writer<'c> {
         match node(self.connection, path.bytes())? {
             Some(node) if node.is_directory => return Ok(()),
             Some(_) => return Err(KvError::Shape(format!("not a directory: {directory}")).into()),
-            None => self.make_parents(&path)?,
+            None => check_ancestors(self.connection, &path)?,
         }
+        self.make_parents(&path)?;
         self.revision += 1;
         insert_directory(self.connection, path.bytes(), self.revision)?;
         self.record("mkdir", path.bytes(), None)
@@ -306,9 +310,8 @@ impl<'c> Writer<'c> {
         self.record(action, path, None)
     }
 
-    /// Makes the directories above a path that has no node, unless one of them is a value.
+    /// Makes the directories above a path that has no node and no value above it.
     fn make_parents(&mut self, path: &StoredPath) -> Result<(), Fault> {
-        check_ancestors(self.connection, path)?;
         for ancestor in path.ancestors() {
             // A directory's parents exist.
             if node(self.connection, ancestor)?.is_some() {

@@ -133,6 +133,8 @@ async fn write_twenty(file: &Path) {
     for number in 0..20 {
         kv.put(&format!("/numbers/{number}"), "x", Precondition::None, None).await.unwrap();
     }
+    // The end of the process would be noticed too.
+    wait_for_release();
 }
 
 /// Adds one to a counter 25 times.

@@ -10,6 +10,7 @@
 mod child;
 mod damage;
 mod files;
+mod likeness;
 mod processes;
 mod suite;
 mod watches;
