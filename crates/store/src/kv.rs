@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The store-wide number of a write. etcd's `modifiedIndex`.
@@ -260,4 +261,57 @@ pub trait Kv: Send + Sync {
     /// is one change with the directory's own key, also when that directory stands above `prefix`. That directories
     /// were made is not reported.
     fn watch(&self, prefix: &str, after: u64) -> impl Future<Output = Result<Self::Watch>> + Send;
+}
+
+// === impl Kv for Arc ===
+
+/// A shared store is a store.
+impl<K: Kv> Kv for Arc<K> {
+    type Watch = K::Watch;
+
+    async fn get(&self, key: &str) -> Result<Option<Entry>> {
+        K::get(self, key).await
+    }
+
+    async fn list(&self, prefix: &str, visit: &mut (dyn FnMut(EntryRef<'_>) + Send)) -> Result<Listing> {
+        K::list(self, prefix, visit).await
+    }
+
+    async fn children(&self, directory: &str) -> Result<Vec<String>> {
+        K::children(self, directory).await
+    }
+
+    async fn directory_exists(&self, directory: &str) -> Result<bool> {
+        K::directory_exists(self, directory).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        value: &str,
+        when: Precondition,
+        ttl: Option<Duration>,
+    ) -> Result<Revision> {
+        K::put(self, key, value, when, ttl).await
+    }
+
+    async fn put_all(&self, puts: &[Put]) -> (usize, Result<()>) {
+        K::put_all(self, puts).await
+    }
+
+    async fn delete(&self, key: &str, when: Precondition) -> Result<()> {
+        K::delete(self, key, when).await
+    }
+
+    async fn make_directory(&self, directory: &str) -> Result<()> {
+        K::make_directory(self, directory).await
+    }
+
+    async fn remove_empty_directory(&self, directory: &str) -> Result<bool> {
+        K::remove_empty_directory(self, directory).await
+    }
+
+    async fn watch(&self, prefix: &str, after: u64) -> Result<Self::Watch> {
+        K::watch(self, prefix, after).await
+    }
 }

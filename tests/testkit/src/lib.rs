@@ -1,5 +1,6 @@
 //! Dev-only: real etcd, the shared store suites, the conformance player. Never in a normal dependency.
 
 pub mod conformance;
+pub mod datastore_suite;
 pub mod etcd;
 pub mod kv_suite;

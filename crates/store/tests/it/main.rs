@@ -1,3 +1,4 @@
 //! The stores of this crate under the shared suites.
 
+mod flat;
 mod memory;
