@@ -323,3 +323,6 @@ impl Error {
         matches!(self, Self::DoesNotExist { .. })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,3 +215,6 @@ fn cluster_guid(mut random: [u8; 16]) -> String {
     random[8] = random[8] & 0x3f | 0x80;
     random.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,3 +115,6 @@ pub(super) fn of_records(set: &RecordSet) -> String {
         RecordSet::IpamHandles => d::IPAM_HANDLES.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

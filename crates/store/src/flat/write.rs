@@ -14,7 +14,7 @@ const ATTEMPTS: usize = 20;
 /// From how many keys of one directory on the directory is listed instead of reading each.
 const LIST_FROM: usize = 32;
 
-/// How many resources are read and written together.
+/// How many resources are written together.
 const BATCH: usize = 512;
 
 /// The stored values that a write must not lose fields of, by path.
@@ -32,8 +32,8 @@ impl<K: Kv> Flat<K> {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let previous = self.previous(&parts::read_first(how, &identity)).await?;
-            let puts = plan(how, resource, &identity, when, &previous)?;
+            let mut previous = self.previous(&parts::read_first(how, &identity)).await?;
+            let puts = plan(how, resource, &identity, when, &mut previous)?;
             let mut first = None;
             let mut outcome = Ok(());
             let mut written = 0;
@@ -67,20 +67,37 @@ impl<K: Kv> Flat<K> {
     }
 
     /// Writes resources in order until one fails; returns how many were written.
+    ///
+    /// What stands under their keys is read once, at the start. What changed since then is read again by itself.
     pub(super) async fn write_many(&self, how: Write, resources: &[Resource]) -> (usize, Result<()>) {
-        let mut done = 0;
+        let keys: Vec<Key> = resources
+            .iter()
+            .filter(|resource| !matches!(resource, Resource::Node(_)))
+            .filter_map(|resource| resource.identity().ok())
+            .flat_map(|identity| parts::read_first(how, &identity))
+            .collect();
+        let mut previous = match self.previous(&keys).await {
+            Ok(previous) => previous,
+            Err(error) => return (0, Err(error)),
+        };
+        let mut seen = HashSet::new();
         let mut initialised = false;
+        let mut done = 0;
         while let Some(resource) = resources.get(done) {
-            if let Resource::Node(node) = resource {
-                if let Err(error) = self.write_node(how, node, initialised).await {
-                    return (done, Err(error));
+            let batch = batch(&resources[done..], &mut seen);
+            let (written, outcome) = match resource {
+                Resource::Node(node) => {
+                    let outcome = self.write_node(how, node, initialised).await;
+                    initialised = true;
+                    (usize::from(outcome.is_ok()), outcome)
                 }
-                initialised = true;
-                done += 1;
-                continue;
-            }
-            let batch = &resources[done..done + batch_length(&resources[done..])];
-            let (written, outcome) = self.write_batch(how, batch).await;
+                // It was written a moment ago, by us.
+                again if batch.is_empty() => {
+                    let outcome = self.write_one(how, again, None).await;
+                    (usize::from(outcome.is_ok()), outcome.map(|_| ()))
+                }
+                _ => self.write_batch(how, batch, &mut previous).await,
+            };
             done += written;
             if let Err(error) = outcome {
                 return (done, Err(error));
@@ -89,25 +106,21 @@ impl<K: Kv> Flat<K> {
         (done, Ok(()))
     }
 
-    /// Writes resources with different identities, none of them a node: few reads, then one put for each key.
-    async fn write_batch(&self, how: Write, resources: &[Resource]) -> (usize, Result<()>) {
-        let keys: Vec<Key> = resources
-            .iter()
-            .filter_map(|resource| resource.identity().ok())
-            .flat_map(|identity| parts::read_first(how, &identity))
-            .collect();
-        let previous = match self.previous(&keys).await {
-            Ok(previous) => previous,
-            Err(error) => return (0, Err(error)),
-        };
+    /// Writes resources with different identities, none of them a node, with one put for each key.
+    async fn write_batch(
+        &self,
+        how: Write,
+        resources: &[Resource],
+        previous: &mut Previous,
+    ) -> (usize, Result<()>) {
         let mut puts = Vec::new();
         // The resource that each put is of.
         let mut owners = Vec::new();
         let mut planned = 0;
         let mut stop = Ok(());
         for resource in resources {
-            let plan = resource.identity().map_err(Error::from);
-            match plan.and_then(|identity| plan_for(how, resource, &identity, &previous)) {
+            let identity = resource.identity().map_err(Error::from);
+            match identity.and_then(|identity| plan(how, resource, &identity, None, previous)) {
                 Ok(plan) => {
                     owners.extend(std::iter::repeat_n(planned, plan.len()));
                     puts.extend(plan);
@@ -203,14 +216,14 @@ impl<K: Kv> Flat<K> {
     }
 }
 
-/// How many resources from the first on can be written together: no nodes, none twice.
-fn batch_length(resources: &[Resource]) -> usize {
-    let mut seen: HashSet<Identity> = HashSet::new();
-    let apart = |resource: &Resource| {
+/// The resources from the first on that can be written together: no nodes, and none written before.
+fn batch<'a>(resources: &'a [Resource], seen: &mut HashSet<Identity>) -> &'a [Resource] {
+    let mut apart = |resource: &Resource| {
         matches!(resource, Resource::Node(_))
             || resource.identity().is_ok_and(|identity| !seen.insert(identity))
     };
-    resources.iter().take(BATCH).position(apart).unwrap_or(resources.len().min(BATCH))
+    let length = resources.iter().take(BATCH).position(&mut apart).unwrap_or(resources.len().min(BATCH));
+    &resources[..length]
 }
 
 /// True when a put failed only because another write came between ours and the read that it was planned by.
@@ -223,25 +236,21 @@ fn is_race(how: Write, put: &Put, error: &KvError) -> bool {
     how != Write::Create && planned_otherwise
 }
 
-fn plan_for(how: Write, resource: &Resource, identity: &Identity, previous: &Previous) -> Result<Vec<Put>> {
-    plan(how, resource, identity, None, previous)
-}
-
 /// The puts that write a resource, the one whose key stands for its existence first.
 fn plan(
     how: Write,
     resource: &Resource,
     identity: &Identity,
     revision: Option<Revision>,
-    previous: &Previous,
+    previous: &mut Previous,
 ) -> Result<Vec<Put>> {
     let mut puts = Vec::new();
     for (index, key) in parts::keys(identity).into_iter().enumerate() {
         let path = key.path();
-        let stored = previous.get(&path);
+        let stored = previous.remove(&path);
         let revision = revision.filter(|_| index == 0 && how != Write::Create);
         let must_exist = index == 0 && (how == Write::Update || revision.is_some());
-        let when = match (how, stored) {
+        let when = match (how, &stored) {
             (Write::Create, _) => Precondition::Absent,
             (_, Some(stored)) => {
                 if revision.is_some_and(|revision| revision != stored.revision) {
@@ -257,7 +266,9 @@ fn plan(
             (_, None) if must_exist => return Err(Error::DoesNotExist { id: identity.to_string() }),
             (_, None) => Precondition::Absent,
         };
-        if let Some(value) = parts::encode(resource, &key, stored.map(|stored| stored.value.as_str())) {
+        if let Some(value) =
+            parts::encode(resource, &key, stored.as_ref().map(|stored| stored.value.as_str()))
+        {
             puts.push(Put { key: path, value, when });
         }
     }
