@@ -1,1 +1,17 @@
-//! placeholder
+//! What every program calls: the datastore that file and environment name, and typed, validated operations on it.
+//!
+//! [`Settings`] says which datastore and how to reach it, [`open`] makes an [`AnyStore`] of them, [`Client`] works
+//! with it: resources, configuration values, records. [`transfer`] moves a whole datastore.
+
+pub mod any;
+pub mod client;
+pub mod config;
+pub mod secret;
+pub mod settings;
+pub mod transfer;
+
+pub use any::{AnyKv, AnyStore, OpenError, open};
+pub use client::{Client, ClientError, NameSource, Outcome, Skip};
+pub use config::ConfigError;
+pub use secret::Secret;
+pub use settings::{DatastoreKind, EtcdSettings, KubernetesSettings, Settings, SettingsError, Sources};

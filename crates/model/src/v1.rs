@@ -2,6 +2,7 @@
 //!
 //! Declaration order is the order of JSON output and of validation. Names in quotes are the document's and Go's.
 
+mod api_config;
 mod bgp_peer;
 mod host_endpoint;
 mod ip_pool;
@@ -11,6 +12,7 @@ mod profile;
 mod rule;
 mod workload_endpoint;
 
+pub use api_config::{ApiConfigError, CalicoAPIConfig, CalicoAPIConfigMetadata, CalicoAPIConfigSpec};
 pub use bgp_peer::{BGPPeerMetadata, BGPPeerSpec, BgpPeer};
 pub use host_endpoint::{HostEndpoint, HostEndpointMetadata, HostEndpointSpec};
 pub use ip_pool::{IPIPConfiguration, IPPoolMetadata, IPPoolSpec, IpPool};

@@ -1,0 +1,269 @@
+//! [`AnyStore`]: whichever datastore the settings name; [`AnyKv`]: the keyspace beneath it.
+
+use std::time::Duration;
+
+use margay_model::{Filter, Identity, Key, Kind, Resource, Verb};
+use margay_store::datastore::{
+    Datastore, Listed, Record, RecordEvent, RecordSet, RecordWatch, Result as StoreResult, Stored, Write,
+};
+use margay_store::flat::{FlatWatch, Random};
+use margay_store::kv::{
+    Change, Entry, EntryRef, Kv, KvError, Listing, Precondition, Put, Result as KvResult, Revision, Watch,
+};
+use margay_store::{Flat, MemoryKv, syncer};
+use margay_store_sqlite::{Options, SqliteKv};
+
+use crate::settings::{DatastoreKind, Settings, SettingsError};
+
+/// A datastore of any kind.
+#[derive(Clone)]
+pub enum AnyStore {
+    /// The embedded one: a file.
+    Sqlite(Flat<SqliteKv>),
+    /// In memory, for tests.
+    Memory(Flat<MemoryKv>),
+}
+
+/// The watch of an [`AnyStore`].
+pub enum AnyRecordWatch {
+    /// Of the embedded datastore.
+    Sqlite(FlatWatch<SqliteKv>),
+    /// Of a datastore in memory.
+    Memory(FlatWatch<MemoryKv>),
+}
+
+/// The keyspace of an [`AnyStore`].
+#[derive(Clone, Copy)]
+pub enum AnyKv<'a> {
+    /// A file.
+    Sqlite(&'a SqliteKv),
+    /// In memory.
+    Memory(&'a MemoryKv),
+}
+
+/// The watch of an [`AnyKv`].
+pub enum AnyWatch {
+    /// Of a file.
+    Sqlite(<SqliteKv as Kv>::Watch),
+    /// In memory.
+    Memory(<MemoryKv as Kv>::Watch),
+}
+
+/// Why a datastore could not be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    /// The settings name no datastore.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] KvError),
+    /// This build cannot reach such a datastore.
+    #[error("this build has no {0} datastore")]
+    NotBuilt(DatastoreKind),
+}
+
+/// Opens the datastore that the settings name. Nothing is asked over the network.
+///
+/// # Errors
+/// The settings are no good, a file they name cannot be read, or the embedded datastore cannot be opened.
+pub fn open(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> {
+    settings.check()?;
+    match &settings.datastore {
+        DatastoreKind::Sqlite => {
+            let kv = SqliteKv::open(&settings.sqlite_path, Options::default())?;
+            Ok(AnyStore::Sqlite(Flat::new(kv, random)))
+        }
+        kind @ (DatastoreKind::Etcd | DatastoreKind::Kubernetes | DatastoreKind::Unknown(_)) => {
+            Err(OpenError::NotBuilt(kind.clone()))
+        }
+    }
+}
+
+// === impl OpenError ===
+
+impl OpenError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Settings(error) => error.hint(),
+            Self::Store(_) => None,
+            Self::NotBuilt(_) => Some("set the datastore type to etcdv2 or sqlite".to_owned()),
+        }
+    }
+}
+
+/// Runs an expression on whichever variant `$on` is.
+macro_rules! each {
+    ($on:expr, $inner:ident => $body:expr) => {
+        match $on {
+            Self::Sqlite($inner) => $body,
+            Self::Memory($inner) => $body,
+        }
+    };
+}
+
+/// Like [`each`], wrapping the result in the same variant of another type.
+macro_rules! map {
+    ($on:expr, $inner:ident => $to:ident($body:expr)) => {
+        match $on {
+            Self::Sqlite($inner) => $to::Sqlite($body),
+            Self::Memory($inner) => $to::Memory($body),
+        }
+    };
+}
+
+// === impl AnyStore ===
+
+impl AnyStore {
+    /// A datastore over a keyspace in memory.
+    #[must_use]
+    pub fn memory(kv: MemoryKv, random: Random) -> Self {
+        Self::Memory(Flat::new(kv, random))
+    }
+
+    /// The keyspace beneath.
+    #[must_use]
+    pub fn kv(&self) -> AnyKv<'_> {
+        map!(self, flat => AnyKv(flat.kv()))
+    }
+}
+
+impl Datastore for AnyStore {
+    type Watch = AnyRecordWatch;
+
+    fn supports(&self, kind: Kind, verb: Verb) -> bool {
+        each!(self, s => s.supports(kind, verb))
+    }
+
+    async fn write(
+        &self,
+        how: Write,
+        resource: &Resource,
+        when: Option<Revision>,
+    ) -> StoreResult<Option<Revision>> {
+        each!(self, s => s.write(how, resource, when).await)
+    }
+
+    async fn write_all(&self, how: Write, resources: &[Resource]) -> (usize, StoreResult<()>) {
+        each!(self, s => s.write_all(how, resources).await)
+    }
+
+    async fn delete(&self, identity: &Identity, when: Option<Revision>) -> StoreResult<()> {
+        each!(self, s => s.delete(identity, when).await)
+    }
+
+    async fn get(&self, identity: &Identity) -> StoreResult<Stored> {
+        each!(self, s => s.get(identity).await)
+    }
+
+    async fn list(
+        &self,
+        kind: Kind,
+        filter: &Filter,
+        visit: &mut (dyn FnMut(Listed) + Send),
+    ) -> StoreResult<()> {
+        each!(self, s => s.list(kind, filter, visit).await)
+    }
+
+    async fn get_record(&self, key: &Key) -> StoreResult<Option<Record>> {
+        each!(self, s => s.get_record(key).await)
+    }
+
+    async fn put_record(&self, key: &Key, value: &str, when: Precondition) -> StoreResult<Revision> {
+        each!(self, s => s.put_record(key, value, when).await)
+    }
+
+    async fn delete_record(&self, key: &Key, when: Precondition) -> StoreResult<()> {
+        each!(self, s => s.delete_record(key, when).await)
+    }
+
+    async fn list_records(&self, set: &RecordSet, visit: &mut (dyn FnMut(Record) + Send)) -> StoreResult<()> {
+        each!(self, s => s.list_records(set, visit).await)
+    }
+
+    async fn initialise(&self) -> StoreResult<()> {
+        each!(self, s => s.initialise().await)
+    }
+
+    async fn initialise_node(&self, node: &str) -> StoreResult<()> {
+        each!(self, s => s.initialise_node(node).await)
+    }
+
+    async fn remove_ipam_host(&self, node: &str) -> StoreResult<()> {
+        each!(self, s => s.remove_ipam_host(node).await)
+    }
+
+    fn watch(&self, options: syncer::Options) -> AnyRecordWatch {
+        map!(self, s => AnyRecordWatch(s.watch(options)))
+    }
+}
+
+// === impl AnyRecordWatch ===
+
+impl RecordWatch for AnyRecordWatch {
+    async fn next(&mut self) -> RecordEvent {
+        each!(self, w => w.next().await)
+    }
+}
+
+// === impl AnyKv ===
+
+impl Kv for AnyKv<'_> {
+    type Watch = AnyWatch;
+
+    async fn get(&self, key: &str) -> KvResult<Option<Entry>> {
+        each!(self, kv => kv.get(key).await)
+    }
+
+    async fn list(&self, prefix: &str, visit: &mut (dyn FnMut(EntryRef<'_>) + Send)) -> KvResult<Listing> {
+        each!(self, kv => kv.list(prefix, visit).await)
+    }
+
+    async fn children(&self, directory: &str) -> KvResult<Vec<String>> {
+        each!(self, kv => kv.children(directory).await)
+    }
+
+    async fn directory_exists(&self, directory: &str) -> KvResult<bool> {
+        each!(self, kv => kv.directory_exists(directory).await)
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        value: &str,
+        when: Precondition,
+        ttl: Option<Duration>,
+    ) -> KvResult<Revision> {
+        each!(self, kv => kv.put(key, value, when, ttl).await)
+    }
+
+    async fn put_all(&self, puts: &[Put]) -> (usize, KvResult<()>) {
+        each!(self, kv => kv.put_all(puts).await)
+    }
+
+    async fn delete(&self, key: &str, when: Precondition) -> KvResult<()> {
+        each!(self, kv => kv.delete(key, when).await)
+    }
+
+    async fn make_directory(&self, directory: &str) -> KvResult<()> {
+        each!(self, kv => kv.make_directory(directory).await)
+    }
+
+    async fn remove_empty_directory(&self, directory: &str) -> KvResult<bool> {
+        each!(self, kv => kv.remove_empty_directory(directory).await)
+    }
+
+    async fn watch(&self, prefix: &str, after: u64) -> KvResult<AnyWatch> {
+        Ok(map!(self, kv => AnyWatch(kv.watch(prefix, after).await?)))
+    }
+}
+
+// === impl AnyWatch ===
+
+impl Watch for AnyWatch {
+    async fn next(&mut self) -> KvResult<Vec<Change>> {
+        each!(self, w => w.next().await)
+    }
+}

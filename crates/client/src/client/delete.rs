@@ -1,0 +1,58 @@
+//! Deleting: what is more than removing a key (`spec/api-v1.md` 6.3).
+
+use margay_model::resource::MissingIdentifier;
+use margay_model::{Filter, Identity, Kind, Resource, Verb};
+use margay_store::datastore::{Datastore, Write};
+use margay_store::kv::Revision;
+
+use super::{Client, ClientError, NameSource};
+
+impl<D: Datastore> Client<D> {
+    /// Removes the resource that the filter names, and what depends on it.
+    ///
+    /// # Errors
+    /// Identifiers are invalid or missing, it does not exist, or the store failed.
+    pub async fn delete(&self, kind: Kind, filter: &Filter, from: NameSource) -> Result<(), ClientError> {
+        self.check_filter(kind, filter)?;
+        let identity = match filter.identity(kind) {
+            // COMPAT(node-delete): upstream's own check comes first, with another word.
+            Err(_) if kind == Kind::Node && from == NameSource::Arguments => {
+                return Err(MissingIdentifier("node").into());
+            }
+            identity => identity?,
+        };
+        self.delete_if(&identity, None).await
+    }
+
+    /// Removes a resource if it was not written since `when`, and what depends on it.
+    ///
+    /// # Errors
+    /// It does not exist, was written since, or the store failed.
+    pub async fn delete_if(&self, identity: &Identity, when: Option<Revision>) -> Result<(), ClientError> {
+        self.check_supported(Verb::Delete, identity)?;
+        match identity {
+            Identity::IpPool(_) => self.disable_pool(identity).await?,
+            Identity::WorkloadEndpoint { .. }
+            | Identity::HostEndpoint { .. }
+            | Identity::Profile(_)
+            | Identity::Policy(_)
+            | Identity::Node(_)
+            | Identity::BgpPeer { .. } => {}
+        }
+        Ok(self.store.delete(identity, when).await?)
+    }
+
+    /// Stops assignments from a pool, so that none comes between its blocks' release and its end.
+    ///
+    /// COMPAT(pool-delete): upstream validates the stored pool here, and cannot delete one that breaks today's rules.
+    async fn disable_pool(&self, identity: &Identity) -> Result<(), ClientError> {
+        let mut stored = self.store.get(identity).await?;
+        if let Resource::IpPool(pool) = &mut stored.resource {
+            if !pool.spec.disabled {
+                pool.spec.disabled = true;
+                self.store.write(Write::Update, &stored.resource, stored.revision).await?;
+            }
+        }
+        Ok(())
+    }
+}
