@@ -10,7 +10,6 @@ mod node;
 mod policy;
 mod stored;
 
-
 use std::borrow::Cow;
 
 use margay_text::json::write_json_compact;

@@ -6,7 +6,6 @@
 
 mod apply;
 
-
 use margay_text::tree::{Node, NodeValue, Span};
 
 use crate::decode::{Class, Decoder, Finding, Segment, describe, is_null, locate, path_text};

@@ -368,3 +368,23 @@ impl Filter {
         }
     }
 }
+
+/// Policies whose names begin so belong to Kubernetes NetworkPolicy and cannot be written here.
+pub const RESERVED_POLICIES: &str = "knp.default.";
+
+/// The field tables of a kind's metadata and spec.
+#[must_use]
+pub fn schemas(kind: Kind) -> [&'static crate::record::RecordSchema; 2] {
+    fn of<D: Document>() -> [&'static crate::record::RecordSchema; 2] {
+        [<D::Metadata as Record>::SCHEMA, <D::Spec as Record>::SCHEMA]
+    }
+    match kind {
+        Kind::WorkloadEndpoint => of::<WorkloadEndpoint>(),
+        Kind::HostEndpoint => of::<HostEndpoint>(),
+        Kind::Profile => of::<Profile>(),
+        Kind::Policy => of::<Policy>(),
+        Kind::IpPool => of::<IpPool>(),
+        Kind::Node => of::<Node>(),
+        Kind::BgpPeer => of::<BgpPeer>(),
+    }
+}

@@ -7,7 +7,6 @@ mod endpoint;
 mod network;
 mod rule;
 
-
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -16,6 +15,7 @@ use margay_selector::Selector;
 use crate::decode::{Class, Finding, Segment};
 use crate::pattern::Pattern;
 use crate::resource::{Filter, Resource};
+pub use endpoint::nat_text;
 
 /// How much of a document is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

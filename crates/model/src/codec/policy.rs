@@ -8,7 +8,7 @@ use margay_text::value::Value;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use super::stored::{AsText, StoredPort, StoredProtocol, known_only, read};
+use super::stored::{AsText, StoredPort, StoredProtocol, known_only, read, word};
 use super::{Members, StoredError, borrowed, compact, map, texts};
 use crate::key::ProfilePart;
 use crate::v1::{EntityRule, ICMPFields, Policy, Profile, Rule};
@@ -151,7 +151,7 @@ fn decode_rule(json: Json) -> Result<Rule, StoredError> {
     let known = match json {
         Json::Object(object) => known_only(object, &RULE_NAMES),
         Json::Null => Json::Object(serde_json::Map::new()),
-        other => other,
+        other => return Err(StoredError(format!("expected a rule, found {}", word(&other)))),
     };
     let stored = StoredRule::deserialize(known).map_err(|error| StoredError(error.to_string()))?;
     let action = match stored.action.as_deref() {

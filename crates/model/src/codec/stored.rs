@@ -13,14 +13,29 @@ use super::StoredError;
 /// Reads a stored object. The strict form `S` refuses unknown and repeated names, which is how the fast path notices
 /// that the slow one is needed: names in other letter cases, foreign fields, repeated keys (the last counts).
 pub(super) fn read<S: DeserializeOwned + Default>(text: &str, names: &[&str]) -> Result<S, StoredError> {
-    if let Ok(value) = serde_json::from_str::<S>(text) {
+    // Serde takes a list for a struct as well, which no stored object is.
+    if text.trim_start().starts_with('{')
+        && let Ok(value) = serde_json::from_str::<S>(text)
+    {
         return Ok(value);
     }
     let error = |error: serde_json::Error| StoredError(error.to_string());
     match serde_json::from_str::<serde_json::Value>(text).map_err(error)? {
         serde_json::Value::Null => Ok(S::default()),
         serde_json::Value::Object(object) => S::deserialize(known_only(object, names)).map_err(error),
-        other => S::deserialize(other).map_err(error),
+        other => Err(StoredError(format!("expected an object, found {}", word(&other)))),
+    }
+}
+
+/// What a value is, for errors.
+pub(super) fn word(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "a boolean",
+        serde_json::Value::Number(_) => "a number",
+        serde_json::Value::String(_) => "text",
+        serde_json::Value::Array(_) => "a list",
+        serde_json::Value::Object(_) => "an object",
     }
 }
 

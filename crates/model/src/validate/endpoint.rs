@@ -85,7 +85,7 @@ fn nats_within(c: &mut Checker, spec: &WorkloadEndpointSpec) {
 }
 
 /// A NAT in Go's `%v`.
-pub(crate) fn nat_text(nat: &IPNAT) -> String {
+pub fn nat_text(nat: &IPNAT) -> String {
     format!("{}<>{}", go_pointer(nat.internal_ip.as_ref()), go_pointer(nat.external_ip.as_ref()))
 }
 
