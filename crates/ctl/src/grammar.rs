@@ -22,7 +22,7 @@ pub(crate) use table::{Audience, CommandSpec, Entry, GroupSpec, Offer, OptionSpe
 
 /// The name a program was called by, which decides the commands it offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Program {
+pub enum Program {
     /// The drop-in: upstream's commands and texts, nothing else.
     Calicoctl,
     /// Upstream's commands and ours.

@@ -25,11 +25,11 @@ pub struct Invocation<'a> {
     /// The working directory that relative paths are joined to.
     pub cwd: PathBuf,
     /// Standard input.
-    pub stdin: &'a mut dyn Read,
+    pub stdin: &'a mut (dyn Read + Send),
     /// Results, and every text that scripts match.
-    pub stdout: &'a mut dyn Write,
+    pub stdout: &'a mut (dyn Write + Send),
     /// Everything we add: details, hints, progress.
-    pub stderr: &'a mut dyn Write,
+    pub stderr: &'a mut (dyn Write + Send),
     /// True when stderr is a terminal and colour is not refused by `NO_COLOR`.
     pub stderr_is_terminal: bool,
     /// True when stdout is a terminal.

@@ -93,7 +93,7 @@ fn fail_without_newline(stdout: &mut dyn Write, text: &str) -> io::Result<ExitCo
 }
 
 /// An operating system error in the words that Go programs print.
-fn os_error_text(error: &io::Error) -> String {
+pub(crate) fn os_error_text(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::TimedOut || error.kind() == io::ErrorKind::WouldBlock {
         return "i/o timeout".to_owned();
     }

@@ -1,0 +1,160 @@
+//! What the commands share: the invocation, the settings, an open client, a runtime, and how errors reach people.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use margay_client::{AnyStore, Client, DatastoreKind, Settings, Sources};
+use margay_store::MemoryKv;
+
+use crate::grammar::{ConfigPath, LogLevel, Program};
+use crate::invocation::{ExitCode, Invocation};
+use crate::node::{EtcdSettings, NodeDatastore};
+
+/// The client that commands work with.
+pub(crate) type Store = Client<AnyStore>;
+
+/// One run of one command.
+pub(crate) struct Session<'s, 'i> {
+    /// Streams, environment, clock.
+    pub(crate) invocation: &'s mut Invocation<'i>,
+    /// The name we were called by.
+    pub(crate) program: Program,
+    /// How much is logged.
+    pub(crate) log_level: LogLevel,
+    memory: Option<MemoryKv>,
+}
+
+/// Why a client could not be made: the line for stdout, and what helps.
+pub(crate) struct SetUpError {
+    /// Upstream's text.
+    pub(crate) text: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+/// A runtime of this thread alone.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs an epoll and an event descriptor")
+}
+
+// === impl Session ===
+
+impl<'s, 'i> Session<'s, 'i> {
+    pub(crate) fn new(invocation: &'s mut Invocation<'i>, program: Program, memory: Option<MemoryKv>) -> Self {
+        Self { invocation, program, log_level: LogLevel::Panic, memory }
+    }
+
+    /// The connection settings, from the file or the environment.
+    pub(crate) fn settings(&self, config: &ConfigPath) -> Result<Settings, SetUpError> {
+        let default = match self.program {
+            Program::Calicoctl => DatastoreKind::Etcd,
+            Program::Margay => DatastoreKind::Sqlite,
+        };
+        Settings::load(&Sources {
+            config_path: &config.0,
+            config_is_default: config.is_default(),
+            cwd: &self.invocation.cwd,
+            env: &self.invocation.env,
+            default,
+        })
+        .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })
+    }
+
+    /// Opens the datastore that the settings name; nothing is contacted yet.
+    pub(crate) fn client(&self, config: &ConfigPath) -> Result<Store, SetUpError> {
+        // Faulty settings are reported in memory too: the recorded cases about them need no server.
+        self.open(&self.settings(config)?)
+    }
+
+    /// Opens the datastore that a word names: `sqlite:PATH`, `etcd:URL[,URL]`, or the path of a settings file.
+    pub(crate) fn client_of(&self, word: &str) -> Result<Store, SetUpError> {
+        let variables: [(&str, &str); 2] = match word.split_once(':') {
+            Some(("sqlite", path)) => [("CALICO_DATASTORE_TYPE", "sqlite"), ("CALICO_SQLITE_PATH", path)],
+            Some(("etcd", urls)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", urls)],
+            Some(("http" | "https", _)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", word)],
+            _ => return self.client(&ConfigPath(word.to_owned())),
+        };
+        let mut env = self.invocation.env.clone();
+        env.extend(variables.map(|(name, value)| (name.to_owned(), value.into())));
+        let settings = Settings::of_environment(&self.invocation.cwd, &env, DatastoreKind::Sqlite)
+            .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
+        self.open(&settings)
+    }
+
+    fn open(&self, settings: &Settings) -> Result<Store, SetUpError> {
+        let fill = self.invocation.random;
+        let random: margay_store::flat::Random = Arc::new(move || {
+            let mut bytes = [0; 16];
+            fill(&mut bytes);
+            bytes
+        });
+        let store = match &self.memory {
+            Some(kv) => {
+                settings.check().map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
+                AnyStore::memory(kv.clone(), random.clone())
+            }
+            None => margay_client::open(settings, random.clone())
+                .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?,
+        };
+        Ok(Client::new(store, random))
+    }
+
+    /// Runs a future to its end on a runtime of this thread.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        runtime().block_on(future)
+    }
+
+    /// Where `node run` learns what to hand on to the container.
+    pub(crate) fn node_datastore(&self) -> impl Fn(&ConfigPath) -> NodeDatastore + use<> {
+        let (cwd, env) = (self.invocation.cwd.clone(), self.invocation.env.clone());
+        move |config| {
+            let sources = Sources {
+                config_path: &config.0,
+                config_is_default: config.is_default(),
+                cwd: &cwd,
+                env: &env,
+                default: DatastoreKind::Etcd,
+            };
+            match Settings::load(&sources) {
+                Err(error) => NodeDatastore::Invalid(error.to_string()),
+                Ok(settings) if settings.datastore != DatastoreKind::Etcd => NodeDatastore::Unsupported,
+                Ok(settings) => NodeDatastore::EtcdV2(EtcdSettings {
+                    endpoints: settings.etcd.endpoints,
+                    scheme: settings.etcd.scheme,
+                    authority: settings.etcd.authority,
+                    ca_cert_file: settings.etcd.ca_cert_file,
+                    key_file: settings.etcd.key_file,
+                    cert_file: settings.etcd.cert_file,
+                }),
+            }
+        }
+    }
+
+    /// Prints a line that scripts match.
+    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.invocation.stdout, "{text}")
+    }
+
+    /// Prints a line for people.
+    pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.invocation.stderr, "{text}")
+    }
+
+    /// Prints hints for people, each on a line of its own.
+    pub(crate) fn hints(&mut self, hints: impl IntoIterator<Item = String>) -> io::Result<()> {
+        for hint in hints {
+            self.note(&format!("hint: {hint}"))?;
+        }
+        Ok(())
+    }
+
+    /// Ends with a line that scripts match, and status 1.
+    pub(crate) fn fail(&mut self, text: &str) -> io::Result<ExitCode> {
+        self.line(text)?;
+        Ok(ExitCode::FAILURE)
+    }
+}

@@ -1,0 +1,4 @@
+//! The real executable, under the names it is installed as.
+
+mod conformance;
+mod stages;
