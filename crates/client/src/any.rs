@@ -1,5 +1,6 @@
 //! [`AnyStore`]: whichever datastore the settings name; [`AnyKv`]: the keyspace beneath it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use margay_model::{Filter, Identity, Key, Kind, Resource, Verb};
@@ -58,6 +59,9 @@ pub enum OpenError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] KvError),
+    /// The embedded datastore that was to be read is not there.
+    #[error("no datastore at {}", .0.display())]
+    NoFile(PathBuf),
     /// This build cannot reach such a datastore.
     #[error("this build has no {0} datastore")]
     NotBuilt(DatastoreKind),
@@ -80,6 +84,19 @@ pub fn open(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> 
     }
 }
 
+/// Opens a datastore to read from: an embedded one must be there already.
+///
+/// # Errors
+/// As of [`open`], and when there is no file.
+pub fn open_existing(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> {
+    match settings.datastore {
+        DatastoreKind::Sqlite if !settings.sqlite_path.exists() => {
+            Err(OpenError::NoFile(settings.sqlite_path.clone()))
+        }
+        _ => open(settings, random),
+    }
+}
+
 // === impl OpenError ===
 
 impl OpenError {
@@ -89,6 +106,7 @@ impl OpenError {
         match self {
             Self::Settings(error) => error.hint(),
             Self::Store(_) => None,
+            Self::NoFile(_) => Some("name the file of an embedded datastore, or an etcd URL".to_owned()),
             Self::NotBuilt(_) => Some("set the datastore type to etcdv2 or sqlite".to_owned()),
         }
     }

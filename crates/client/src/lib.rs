@@ -10,8 +10,10 @@ pub mod secret;
 pub mod settings;
 pub mod transfer;
 
-pub use any::{AnyKv, AnyStore, OpenError, open};
+pub use any::{AnyKv, AnyStore, OpenError, open, open_existing};
 pub use client::{Client, ClientError, NameSource, Outcome, Skip};
 pub use config::ConfigError;
 pub use secret::Secret;
-pub use settings::{DatastoreKind, EtcdSettings, KubernetesSettings, Settings, SettingsError, Sources};
+pub use settings::{
+    DatastoreKind, EtcdSettings, KubernetesSettings, Origin, Settings, SettingsError, Sources,
+};

@@ -52,7 +52,7 @@ pub enum Origin {
 }
 
 /// How to reach etcd. Texts as given, empty = not set.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct EtcdSettings {
     /// URLs with `,` between; they win over scheme and authority.
     pub endpoints: String,
@@ -73,7 +73,7 @@ pub struct EtcdSettings {
 }
 
 /// How to reach a Kubernetes API server. Texts as given, empty = not set.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct KubernetesSettings {
     /// Path of a kubeconfig file.
     pub kubeconfig: String,
@@ -290,6 +290,13 @@ impl Settings {
 
 // === impl EtcdSettings ===
 
+impl fmt::Debug for EtcdSettings {
+    /// URLs may hold passwords too, so what is described is all that is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.describe()).finish()
+    }
+}
+
 impl EtcdSettings {
     /// The endpoints to try, trimmed, each with a scheme; none when nothing says where etcd is.
     ///
@@ -337,6 +344,13 @@ impl EtcdSettings {
 }
 
 // === impl KubernetesSettings ===
+
+impl fmt::Debug for KubernetesSettings {
+    /// URLs may hold passwords too, so what is described is all that is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.describe()).finish()
+    }
+}
 
 impl KubernetesSettings {
     fn describe(&self) -> Vec<(&'static str, String)> {

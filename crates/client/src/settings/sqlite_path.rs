@@ -39,5 +39,7 @@ fn can_write(file: &Path) -> bool {
     }
     // Beside its file SQLite makes two more, so the directory counts in any case.
     let nearest = file.ancestors().skip(1).find(|directory| directory.exists());
-    nearest.is_some_and(|directory| access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+    nearest.is_some_and(|directory| {
+        directory.is_dir() && access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+    })
 }
