@@ -12,8 +12,8 @@ use crate::grammar::command::{GetArgs, Selection};
 use crate::input;
 use crate::invocation::ExitCode;
 use crate::output::{Format, OutputError, Printer};
-use crate::resources::{kind_hint, target};
 use crate::person::watch::watch;
+use crate::resources::{kind_hint, target};
 use crate::session::{Session, Store};
 
 /// From this many resources of one kind in a file, one list of the kind serves them all.

@@ -1,3 +1,8 @@
 //! x
 use std::io;
-pub(crate) fn ipam(session: &mut crate::session::Session<'_, '_>, _: &crate::grammar::command::IpamArgs) -> io::Result<crate::invocation::ExitCode> { session.fail("x") }
+pub(crate) fn ipam(
+    session: &mut crate::session::Session<'_, '_>,
+    _: &crate::grammar::command::IpamArgs,
+) -> io::Result<crate::invocation::ExitCode> {
+    session.fail("x")
+}

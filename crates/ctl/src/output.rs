@@ -107,7 +107,9 @@ impl Format {
         match self {
             Self::Short | Self::Yaml | Self::Json => false,
             Self::Wide => kinds.contains(&Kind::Node),
-            Self::Columns(columns) => kinds.contains(&Kind::Node) && columns.iter().any(|column| column == "ASN"),
+            Self::Columns(columns) => {
+                kinds.contains(&Kind::Node) && columns.iter().any(|column| column == "ASN")
+            }
             Self::Template(_) => true,
         }
     }
@@ -135,7 +137,12 @@ impl<'a> Printer<'a> {
                 kind: Kind::Node,
                 items: Vec::new(),
             },
-            table => Form::Table { wanted: table.clone(), kind: Kind::Node, columns: Vec::new(), table: Table::new() },
+            table => Form::Table {
+                wanted: table.clone(),
+                kind: Kind::Node,
+                columns: Vec::new(),
+                table: Table::new(),
+            },
         };
         Ok(Self { out, buffer: String::new(), started: false, form, global_as, error: None })
     }
@@ -209,7 +216,9 @@ impl<'a> Printer<'a> {
                 }
                 self.buffer.push('\n');
             }
-            Form::Template { lists, kind, items, .. } => lists.push(template::list(*kind, std::mem::take(items))),
+            Form::Template { lists, kind, items, .. } => {
+                lists.push(template::list(*kind, std::mem::take(items)))
+            }
             Form::Yaml { .. } | Form::Json { .. } => {}
         }
     }

@@ -55,12 +55,8 @@ fn excerpt(out: &mut Vec<u8>, source: &[u8], fault: &Fault) -> io::Result<()> {
     let line = line.trim_end_matches('\r').trim_start_matches('\u{feff}');
     let column = fault.span.column as usize;
     let skipped = column.saturating_sub(EXCERPT / 2);
-    let shown: String = line
-        .chars()
-        .skip(skipped)
-        .take(EXCERPT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let shown: String =
+        line.chars().skip(skipped).take(EXCERPT).map(|c| if c.is_control() { ' ' } else { c }).collect();
     let margin = " ".repeat(number.to_string().len());
     writeln!(out, "{margin} |")?;
     writeln!(out, "{number} | {shown}")?;

@@ -239,7 +239,9 @@ fn result(
         }
         (_, _, kind) => {
             let kind = kind.unwrap_or_default();
-            session.line(&format!("Partial success: {done} the first {handled} out of {total} {kind}resources:"))?;
+            session.line(&format!(
+                "Partial success: {done} the first {handled} out of {total} {kind}resources:"
+            ))?;
             session.fail(&format!("Hit error: {error}"))
         }
     }

@@ -6,11 +6,11 @@ use margay_store::MemoryKv;
 
 use crate::grammar::command::Command;
 use crate::grammar::{Parsed, Program, Request, parse};
+use crate::help::completions::completions;
+use crate::help::man::man_page;
 use crate::invocation::{ExitCode, Invocation};
 use crate::node::host::LocalHost;
 use crate::session::Session;
-use crate::help::completions::completions;
-use crate::help::man::man_page;
 use crate::{config, get, ipam, node, person, resources, version};
 
 /// Runs the program on the datastore that its settings name.
@@ -40,7 +40,11 @@ fn start(invocation: &mut Invocation<'_>, program: Program, memory: Option<Memor
     }
 }
 
-fn dispatch(invocation: &mut Invocation<'_>, program: Program, memory: Option<MemoryKv>) -> io::Result<ExitCode> {
+fn dispatch(
+    invocation: &mut Invocation<'_>,
+    program: Program,
+    memory: Option<MemoryKv>,
+) -> io::Result<ExitCode> {
     match parse(program, &invocation.args) {
         Parsed::Stop(stop) => {
             invocation.stdout.write_all(stop.stdout.as_bytes())?;
@@ -64,17 +68,16 @@ fn execute(request: Request, session: &mut Session<'_, '_>) -> io::Result<ExitCo
         }
         Command::Apply(args) if args.dry_run => person::diff::dry_run(session, &args.config, &args.filename),
         Command::Apply(args) => resources::write(session, &args.config, &args.filename, Write::Apply, false),
-        Command::Replace(args) => resources::write(session, &args.config, &args.filename, Write::Update, false),
+        Command::Replace(args) => {
+            resources::write(session, &args.config, &args.filename, Write::Update, false)
+        }
         Command::Delete(args) => resources::delete(session, &args),
         Command::Get(args) => get::get(session, &args),
         Command::Config(args) => config::config(session, &args),
         Command::Ipam(args) => ipam::ipam(session, &args),
-        Command::Node(command) => node::execute(
-            &command,
-            &session.node_datastore(),
-            &LocalHost,
-            session.invocation,
-        ),
+        Command::Node(command) => {
+            node::execute(&command, &session.node_datastore(), &LocalHost, session.invocation)
+        }
         Command::Version { config } => version::version(session, &config),
         Command::Validate(args) => person::validate::validate(session, &args.filename),
         Command::Diff(args) => person::diff::diff(session, &args.config, &args.filename),

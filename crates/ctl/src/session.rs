@@ -44,7 +44,11 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 // === impl Session ===
 
 impl<'s, 'i> Session<'s, 'i> {
-    pub(crate) fn new(invocation: &'s mut Invocation<'i>, program: Program, memory: Option<MemoryKv>) -> Self {
+    pub(crate) fn new(
+        invocation: &'s mut Invocation<'i>,
+        program: Program,
+        memory: Option<MemoryKv>,
+    ) -> Self {
         Self { invocation, program, log_level: LogLevel::Panic, memory }
     }
 
@@ -75,7 +79,9 @@ impl<'s, 'i> Session<'s, 'i> {
         let variables: [(&str, &str); 2] = match word.split_once(':') {
             Some(("sqlite", path)) => [("CALICO_DATASTORE_TYPE", "sqlite"), ("CALICO_SQLITE_PATH", path)],
             Some(("etcd", urls)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", urls)],
-            Some(("http" | "https", _)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", word)],
+            Some(("http" | "https", _)) => {
+                [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", word)]
+            }
             _ => return self.client(&ConfigPath(word.to_owned())),
         };
         let mut env = self.invocation.env.clone();
@@ -94,7 +100,9 @@ impl<'s, 'i> Session<'s, 'i> {
         });
         let store = match &self.memory {
             Some(kv) => {
-                settings.check().map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
+                settings
+                    .check()
+                    .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
                 AnyStore::memory(kv.clone(), random.clone())
             }
             None => margay_client::open(settings, random.clone())

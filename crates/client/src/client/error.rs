@@ -1,6 +1,7 @@
 //! [`ClientError`]: upstream's text, and what we know beyond it.
 
 use margay_model::decode::{Finding, path_text};
+use margay_model::Kind;
 use margay_model::resource::MissingIdentifier;
 use margay_model::validate::upstream_text;
 use margay_store::datastore::Error;
@@ -15,6 +16,14 @@ pub enum ClientError {
         upstream: String,
         /// Every fault.
         findings: Vec<Finding>,
+    },
+    /// An identifier is not set.
+    #[error("{missing}")]
+    Missing {
+        /// Of what.
+        kind: Kind,
+        /// Which.
+        missing: MissingIdentifier,
     },
     /// The datastore refused or failed.
     #[error(transparent)]
@@ -51,6 +60,10 @@ impl ClientError {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Self::Invalid { findings, .. } => findings.iter().map(finding_text).collect(),
+            Self::Missing { kind: Kind::BgpPeer, missing: MissingIdentifier("node") } => {
+                vec!["say the scope: global, or node with the node's name".to_owned()]
+            }
+            Self::Missing { .. } => Vec::new(),
             Self::Store(error) => store_hints(error),
             Self::HalfDone { cause, done } => {
                 let mut hints = vec![format!("{done}; repeat the command to finish")];
@@ -66,6 +79,10 @@ fn finding_text(finding: &Finding) -> String {
     format!("{}: {}{hint}", path_text(&finding.path), finding.message)
 }
 
+/// What to do when no etcd answers.
+const UNREACHABLE: &str = "no etcd answers there: check ETCD_ENDPOINTS or the settings file; \
+    one machine needs no etcd: the embedded store is used with DATASTORE_TYPE=sqlite, or by calling margay";
+
 fn store_hints(error: &Error) -> Vec<String> {
     match error {
         Error::Incomplete { cause, left } => {
@@ -74,8 +91,9 @@ fn store_hints(error: &Error) -> Vec<String> {
             hints
         }
         Error::BadRecord { path, .. } => vec![format!("the record stands at {path}")],
-        Error::MissingIdentifier(MissingIdentifier("node")) => {
-            vec!["of a BGP peer, a missing scope counts as a missing node".to_owned()]
+        Error::Unauthorized => vec!["check etcdUsername and etcdPassword, and the user's roles".to_owned()],
+        Error::Unavailable { .. } => {
+            vec!["check that the datastore runs and that etcdEndpoints names it".to_owned()]
         }
         Error::MissingIdentifier(_)
         | Error::DoesNotExist { .. }
@@ -83,19 +101,13 @@ fn store_hints(error: &Error) -> Vec<String> {
         | Error::Conflict { .. }
         | Error::Unauthorized
         | Error::NotSupported { .. }
-        | Error::Unavailable { .. }
         | Error::Store(_) => Vec::new(),
+        Error::Unavailable { .. } => vec![UNREACHABLE.to_owned()],
     }
 }
 
 impl From<Error> for ClientError {
     fn from(error: Error) -> Self {
         Self::Store(error)
-    }
-}
-
-impl From<MissingIdentifier> for ClientError {
-    fn from(missing: MissingIdentifier) -> Self {
-        Self::Store(Error::MissingIdentifier(missing))
     }
 }

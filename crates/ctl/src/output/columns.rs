@@ -94,7 +94,8 @@ impl Row<'_> {
                 "NAME" => text(table, &d.metadata.name),
                 "NETWORKS" => joined(table, &d.spec.ip_networks),
                 "NATS" => {
-                    let nats: Vec<String> = d.spec.ip_nats.iter().map(margay_model::validate::nat_text).collect();
+                    let nats: Vec<String> =
+                        d.spec.ip_nats.iter().map(margay_model::validate::nat_text).collect();
                     joined(table, &nats);
                 }
                 "INTERFACE" => text(table, &d.spec.interface_name),

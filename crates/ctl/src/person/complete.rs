@@ -30,7 +30,8 @@ pub(crate) fn complete(session: &mut Session<'_, '_>, words: &[String]) -> io::R
         },
         Wanted::Nodes => (Kind::Node, true),
     };
-    let listed = session.block_on(async { tokio::time::timeout(PATIENCE, names(&client, kind, nodes)).await });
+    let listed =
+        session.block_on(async { tokio::time::timeout(PATIENCE, names(&client, kind, nodes)).await });
     for name in listed.unwrap_or_default() {
         session.line(&name)?;
     }

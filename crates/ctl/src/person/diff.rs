@@ -25,7 +25,11 @@ enum Change {
 const TROUBLE: ExitCode = ExitCode(2);
 
 /// `margay diff -f`: exit 0 same, 1 differs, 2 error.
-pub(crate) fn diff(session: &mut Session<'_, '_>, config: &ConfigPath, filename: &str) -> io::Result<ExitCode> {
+pub(crate) fn diff(
+    session: &mut Session<'_, '_>,
+    config: &ConfigPath,
+    filename: &str,
+) -> io::Result<ExitCode> {
     let Some(changes) = changes(session, config, filename)? else { return Ok(TROUBLE) };
     let mut differs = false;
     for (resource, change) in changes {

@@ -28,11 +28,13 @@ pub(crate) fn explain(session: &mut Session<'_, '_>, path: &str) -> io::Result<E
 fn text(path: &str) -> Result<String, String> {
     let mut parts = path.split('.');
     let word = parts.next().unwrap_or_default();
-    let kind = Kind::from_command_word(word).ok_or_else(|| unknown("kind", word, Kind::ALL.map(Kind::word)))?;
+    let kind =
+        Kind::from_command_word(word).ok_or_else(|| unknown("kind", word, Kind::ALL.map(Kind::word)))?;
     let mut out = String::new();
     let [metadata, spec] = schemas(kind);
     let Some(part) = parts.next() else {
-        writeln!(out, "{}\n\nmetadata: {}", kind.word(), metadata.doc.trim()).expect("a String takes all text");
+        writeln!(out, "{}\n\nmetadata: {}", kind.word(), metadata.doc.trim())
+            .expect("a String takes all text");
         fields(&mut out, metadata);
         writeln!(out, "\nspec: {}", spec.doc.trim()).expect("a String takes all text");
         fields(&mut out, spec);
@@ -47,15 +49,18 @@ fn text(path: &str) -> Result<String, String> {
     for name in parts {
         let name = name.split('[').next().unwrap_or_default();
         if let Some(outer) = field {
-            record = record_of(&(outer.shape)())
-                .ok_or_else(|| format!("{} has no fields of its own: {}", outer.json, words(&(outer.shape)())))?;
+            record = record_of(&(outer.shape)()).ok_or_else(|| {
+                format!("{} has no fields of its own: {}", outer.json, words(&(outer.shape)()))
+            })?;
         }
-        let index = record.find(name).ok_or_else(|| unknown("field", name, record.fields.iter().map(|f| f.json)))?;
+        let index =
+            record.find(name).ok_or_else(|| unknown("field", name, record.fields.iter().map(|f| f.json)))?;
         field = Some(&record.fields[index]);
     }
     match field {
         None => {
-            writeln!(out, "{}.{part}\n\n{}", kind.word(), record.doc.trim()).expect("a String takes all text");
+            writeln!(out, "{}.{part}\n\n{}", kind.word(), record.doc.trim())
+                .expect("a String takes all text");
             fields(&mut out, record);
         }
         Some(field) => {
@@ -116,7 +121,8 @@ mod tests {
     fn every_field_of_every_kind_can_be_explained() {
         for kind in margay_model::Kind::ALL {
             assert!(text(kind.word()).is_ok());
-            for (part, record) in ["metadata", "spec"].into_iter().zip(margay_model::resource::schemas(kind)) {
+            for (part, record) in ["metadata", "spec"].into_iter().zip(margay_model::resource::schemas(kind))
+            {
                 for field in record.fields {
                     let path = format!("{kind}.{part}.{}", field.json);
                     let explained = text(&path).unwrap();

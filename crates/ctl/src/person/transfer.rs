@@ -49,7 +49,11 @@ fn file_error(doing: &str, filename: &str, error: &io::Error) -> SetUpError {
     SetUpError { text: format!("{doing} {filename}: {}", os_error_text(error)), hint: None }
 }
 
-fn export_to(session: &mut Session<'_, '_>, filename: &str, config: &ConfigPath) -> Result<String, SetUpError> {
+fn export_to(
+    session: &mut Session<'_, '_>,
+    filename: &str,
+    config: &ConfigPath,
+) -> Result<String, SetUpError> {
     let client = session.client(config)?;
     let kv = client.store().kv();
     let exported = if filename == "-" {
@@ -75,7 +79,8 @@ fn import_from(
     let mut file = if filename == "-" {
         // An export is checked whole before anything is written, so it must be there whole.
         let mut spool = spool()?;
-        io::copy(session.invocation.stdin, &mut spool).map_err(|error| file_error("reading", "stdin", &error))?;
+        io::copy(session.invocation.stdin, &mut spool)
+            .map_err(|error| file_error("reading", "stdin", &error))?;
         spool.seek(SeekFrom::Start(0)).map_err(|error| file_error("reading", "stdin", &error))?;
         spool
     } else {
@@ -95,8 +100,8 @@ fn copy_between(session: &mut Session<'_, '_>, from: &str, to: &str) -> Result<S
     let (source, target) = (from.store().kv(), to.store().kv());
     let mut spool = spool()?;
     let mut meter = Meter::new(session);
-    let outcome = runtime()
-        .block_on(copy(&source, &target, &mut spool, Options::default(), &mut |p| meter.show(p)));
+    let outcome =
+        runtime().block_on(copy(&source, &target, &mut spool, Options::default(), &mut |p| meter.show(p)));
     meter.end();
     Ok(summary("copied", outcome?))
 }

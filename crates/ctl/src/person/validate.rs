@@ -55,7 +55,8 @@ fn unwritable(loaded: &Loaded) -> Vec<Fault> {
             resource => {
                 if let Err(missing) = resource.identity() {
                     let path = format!("metadata.{}", missing.0);
-                    let only_create = matches!(resource, Resource::WorkloadEndpoint(_)) && missing.0 == "name";
+                    let only_create =
+                        matches!(resource, Resource::WorkloadEndpoint(_)) && missing.0 == "name";
                     let hint = only_create.then(|| "`create` would make up a random name".to_owned());
                     if !only_create {
                         fault(&path, format!("{} is missing", missing.0), hint);

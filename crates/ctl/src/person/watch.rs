@@ -50,7 +50,8 @@ pub(crate) fn watch(
             RecordEvent::Trouble(error) => session.note(&format!("warning: {error}; trying again"))?,
             RecordEvent::Updates(updates) => {
                 for identity in touched(kind, updates) {
-                    let now = runtime.block_on(client.store().get(&identity)).ok().map(|stored| stored.resource);
+                    let now =
+                        runtime.block_on(client.store().get(&identity)).ok().map(|stored| stored.resource);
                     let now = now.filter(|resource| filter.admits(resource));
                     if let Some(line) = line(&mut seen, identity, now, json) {
                         session.line(&line)?;
@@ -74,7 +75,9 @@ fn touched(kind: Kind, updates: Vec<RecordUpdate>) -> Vec<Identity> {
             Key::Policy { name } => Identity::Policy(name),
             Key::ProfilePart { name, .. } => Identity::Profile(name),
             Key::IpPool { cidr } => Identity::IpPool(cidr),
-            Key::NodeMetadata { node } | Key::NodeBirdIp { node } | Key::OrchRefs { node } => Identity::Node(node),
+            Key::NodeMetadata { node } | Key::NodeBirdIp { node } | Key::OrchRefs { node } => {
+                Identity::Node(node)
+            }
             _ => continue,
         };
         if identity.kind() == kind && !identities.contains(&identity) {
@@ -102,7 +105,8 @@ fn line(
     let text = now.as_ref().or(before.as_ref()).filter(|_| !event.is_empty()).map(|resource| {
         if json {
             let mut text = String::new();
-            let members = vec![("event".into(), Value::Text(event.into())), ("resource".into(), resource.value())];
+            let members =
+                vec![("event".into(), Value::Text(event.into())), ("resource".into(), resource.value())];
             write_json_compact(&mut text, &Value::Map(members));
             text
         } else {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use margay_ctl::{Invocation, Program, run_on_memory};
-use margay_store::kv::{Kv as _, Precondition};
 use margay_store::MemoryKv;
+use margay_store::kv::{Kv as _, Precondition};
 use margay_testkit::conformance::{Call, Outcome, Stage};
 use margay_testkit::etcd::Etcd;
 
