@@ -120,7 +120,7 @@ impl<D: Datastore> Client<D> {
     /// Identifiers are invalid or missing, it does not exist, or the store failed.
     pub async fn get(&self, kind: Kind, filter: &Filter) -> Result<Stored, ClientError> {
         self.check_filter(kind, filter)?;
-        let identity = filter.identity(kind)?;
+        let identity = filter.identity(kind).map_err(|missing| ClientError::Missing { kind, missing })?;
         self.check_supported(Verb::Get, &identity)?;
         Ok(self.store.get(&identity).await?)
     }
@@ -164,14 +164,15 @@ impl<D: Datastore> Client<D> {
             }
         }
         ClientError::of_findings(validate(resource, Scope::All))?;
-        let identity = resource.identity()?;
+        let kind = resource.kind();
+        let identity = resource.identity().map_err(|missing| ClientError::Missing { kind, missing })?;
         self.check_supported(how.verb(), &identity)?;
         codec::fill_defaults(resource);
         Ok(())
     }
 
     fn check_supported(&self, verb: Verb, identity: &Identity) -> Result<(), ClientError> {
-        let refuse = |on: String| Err(Error::NotSupported { operation: verb, on }.into());
+        let refuse = |on: String| Err(ClientError::Store(Error::NotSupported { operation: verb, on }));
         match identity {
             // COMPAT(knp-default): the bare name, without its kind.
             Identity::Policy(name) if verb != Verb::Get && name.starts_with(KUBERNETES_POLICY) => {

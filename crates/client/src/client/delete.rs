@@ -14,13 +14,14 @@ impl<D: Datastore> Client<D> {
     /// Identifiers are invalid or missing, it does not exist, or the store failed.
     pub async fn delete(&self, kind: Kind, filter: &Filter, from: NameSource) -> Result<(), ClientError> {
         self.check_filter(kind, filter)?;
-        let identity = match filter.identity(kind) {
-            // COMPAT(node-delete): upstream's own check comes first, with another word.
-            Err(_) if kind == Kind::Node && from == NameSource::Arguments => {
-                return Err(MissingIdentifier("node").into());
-            }
-            identity => identity?,
-        };
+        let identity = filter.identity(kind).map_err(|missing| {
+            let missing = match (kind, from) {
+                // COMPAT(node-delete): upstream's own check comes first, with another word.
+                (Kind::Node, NameSource::Arguments) => MissingIdentifier("node"),
+                _ => missing,
+            };
+            ClientError::Missing { kind, missing }
+        })?;
         self.delete_if(&identity, None).await
     }
 

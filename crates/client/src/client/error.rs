@@ -1,7 +1,7 @@
 //! [`ClientError`]: upstream's text, and what we know beyond it.
 
-use margay_model::decode::{Finding, path_text};
 use margay_model::Kind;
+use margay_model::decode::{Finding, path_text};
 use margay_model::resource::MissingIdentifier;
 use margay_model::validate::upstream_text;
 use margay_store::datastore::Error;
@@ -92,17 +92,13 @@ fn store_hints(error: &Error) -> Vec<String> {
         }
         Error::BadRecord { path, .. } => vec![format!("the record stands at {path}")],
         Error::Unauthorized => vec!["check etcdUsername and etcdPassword, and the user's roles".to_owned()],
-        Error::Unavailable { .. } => {
-            vec!["check that the datastore runs and that etcdEndpoints names it".to_owned()]
-        }
+        Error::Unavailable { .. } => vec![UNREACHABLE.to_owned()],
         Error::MissingIdentifier(_)
         | Error::DoesNotExist { .. }
         | Error::AlreadyExists { .. }
         | Error::Conflict { .. }
-        | Error::Unauthorized
         | Error::NotSupported { .. }
         | Error::Store(_) => Vec::new(),
-        Error::Unavailable { .. } => vec![UNREACHABLE.to_owned()],
     }
 }
 

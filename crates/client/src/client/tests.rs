@@ -212,7 +212,13 @@ async fn missing_identifiers_are_named_as_upstream_names_them() {
         let error = client.delete(kind, &Filter::default(), from).await.unwrap_err();
         assert_eq!(error.to_string(), format!("insufficient identifiers, missing '{word}'"), "{kind}");
         assert!(!error.is_absent());
+        assert_eq!(error.hints(), [""; 0]);
     }
+    let mut peer =
+        document("{apiVersion: v1, kind: bgpPeer, metadata: {peerIP: 10.0.0.1}, spec: {asNumber: 1}}");
+    let error = client.write(Write::Apply, &mut peer).await.unwrap_err();
+    assert_eq!(error.to_string(), "insufficient identifiers, missing 'node'");
+    assert_eq!(error.hints(), ["say the scope: global, or node with the node's name"]);
     assert_eq!(kv.revision(), 0);
 }
 
