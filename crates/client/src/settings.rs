@@ -185,6 +185,18 @@ impl DatastoreKind {
             other => Self::Unknown(other.to_owned()),
         }
     }
+
+    /// True when a variable counts for this kind.
+    fn reads(&self, variable: &str) -> bool {
+        let name = variable.strip_prefix(environment::PREFIX).unwrap_or(variable);
+        match self {
+            Self::Etcd => name.starts_with("ETCD_"),
+            Self::Kubernetes => name.starts_with("K8S_") || name == "KUBECONFIG",
+            Self::Sqlite => name == "SQLITE_PATH",
+            Self::Unknown(_) => false,
+        }
+        || name == "DATASTORE_TYPE"
+    }
 }
 
 impl fmt::Display for DatastoreKind {
@@ -274,8 +286,15 @@ impl Settings {
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let origin = match &self.origin {
             Origin::File(path) => path.clone(),
-            Origin::Environment(set) if set.is_empty() => "defaults".to_owned(),
-            Origin::Environment(set) => format!("environment: {}", set.join(", ")),
+            Origin::Environment(set) => {
+                let set: Vec<&str> =
+                    set.iter().map(String::as_str).filter(|name| self.datastore.reads(name)).collect();
+                if set.is_empty() {
+                    "defaults".to_owned()
+                } else {
+                    format!("environment: {}", set.join(", "))
+                }
+            }
         };
         let mut lines = vec![("configured by", origin), ("datastore", self.datastore.to_string())];
         match &self.datastore {

@@ -9,7 +9,7 @@ use super::{
 use crate::secret::Secret;
 
 /// The prefix of the names that win.
-const PREFIX: &str = "CALICO_";
+pub(super) const PREFIX: &str = "CALICO_";
 
 /// Looks variables up and remembers which were set.
 struct Variables<'a> {

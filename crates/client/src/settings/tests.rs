@@ -279,6 +279,17 @@ fn no_description_or_dump_shows_a_secret() {
 }
 
 #[test]
+fn a_description_names_the_variables_that_count() {
+    let origin =
+        |pairs: &[(&str, &str)]| from_env(pairs, DatastoreKind::Sqlite).unwrap().describe()[0].1.clone();
+    assert_eq!(origin(&[("KUBECONFIG", "/k")]), "defaults");
+    assert_eq!(
+        origin(&[("KUBECONFIG", "/k"), ("CALICO_DATASTORE_TYPE", "etcdv2"), ("ETCD_SCHEME", "https")]),
+        "environment: CALICO_DATASTORE_TYPE, ETCD_SCHEME"
+    );
+}
+
+#[test]
 fn users_are_cut_out_of_urls() {
     for (url, shown) in [
         ("http://a:1", "http://a:1"),
