@@ -189,13 +189,13 @@ impl DatastoreKind {
     /// True when a variable counts for this kind.
     fn reads(&self, variable: &str) -> bool {
         let name = variable.strip_prefix(environment::PREFIX).unwrap_or(variable);
-        match self {
+        let of_kind = match self {
             Self::Etcd => name.starts_with("ETCD_"),
             Self::Kubernetes => name.starts_with("K8S_") || name == "KUBECONFIG",
             Self::Sqlite => name == "SQLITE_PATH",
             Self::Unknown(_) => false,
-        }
-        || name == "DATASTORE_TYPE"
+        };
+        of_kind || name == "DATASTORE_TYPE"
     }
 }
 
