@@ -51,10 +51,7 @@ pub(crate) fn get(session: &mut Session<'_, '_>, args: &GetArgs) -> io::Result<E
     }
     let client = match session.client(&args.config) {
         Ok(client) => client,
-        Err(error) => {
-            session.hints(error.hint)?;
-            return session.fail(&format!("Failed to create Calico API client: {}", error.text));
-        }
+        Err(error) => return session.no_client(error),
     };
     if args.watch {
         return match targets.as_slice() {

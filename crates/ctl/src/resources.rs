@@ -82,10 +82,7 @@ fn ready(
     }
     match session.client(config) {
         Ok(client) => Ok(Ok((client, loaded.into_iter().map(|located| located.resource).collect()))),
-        Err(error) => {
-            session.hints(error.hint)?;
-            session.fail(&format!("Failed to create Calico API client: {}", error.text)).map(Err)
-        }
+        Err(error) => session.no_client(error).map(Err),
     }
 }
 
@@ -141,10 +138,7 @@ pub(crate) fn delete(session: &mut Session<'_, '_>, args: &DeleteArgs) -> io::Re
     }
     let client = match session.client(&args.config) {
         Ok(client) => client,
-        Err(error) => {
-            session.hints(error.hint)?;
-            return session.fail(&format!("Failed to create Calico API client: {}", error.text));
-        }
+        Err(error) => return session.no_client(error),
     };
     let (handled, outcome) = session.block_on(delete_all(&client, &targets, source, args.skip_not_exists));
     let kinds: Vec<Kind> = targets.iter().map(|(kind, _)| *kind).collect();

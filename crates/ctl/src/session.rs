@@ -31,6 +31,8 @@ pub(crate) struct SetUpError {
     pub(crate) text: String,
     /// What to do next.
     pub(crate) hint: Option<String>,
+    /// False for the one text that upstream prints without the command's prefix.
+    prefixed: bool,
 }
 
 /// A runtime of this thread alone.
@@ -39,6 +41,15 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .expect("a runtime of one thread needs an epoll and an event descriptor")
+}
+
+// === impl SetUpError ===
+
+impl SetUpError {
+    /// An error with its text and what helps.
+    pub(crate) fn new(text: String, hint: Option<String>) -> Self {
+        Self { text, hint, prefixed: true }
+    }
 }
 
 // === impl Session ===
@@ -65,7 +76,10 @@ impl<'s, 'i> Session<'s, 'i> {
             env: &self.invocation.env,
             default,
         })
-        .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })
+        .map_err(|error| SetUpError {
+            prefixed: error.is_prefixed(),
+            ..SetUpError::new(error.to_string(), error.hint())
+        })
     }
 
     /// Opens the datastore that the settings name; nothing is contacted yet.
@@ -87,7 +101,7 @@ impl<'s, 'i> Session<'s, 'i> {
         let mut env = self.invocation.env.clone();
         env.extend(variables.map(|(name, value)| (name.to_owned(), value.into())));
         let settings = Settings::of_environment(&self.invocation.cwd, &env, DatastoreKind::Sqlite)
-            .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
+            .map_err(|error| SetUpError::new(error.to_string(), error.hint()))?;
         self.open(&settings)
     }
 
@@ -100,13 +114,11 @@ impl<'s, 'i> Session<'s, 'i> {
         });
         let store = match &self.memory {
             Some(kv) => {
-                settings
-                    .check()
-                    .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?;
+                settings.check().map_err(|error| SetUpError::new(error.to_string(), error.hint()))?;
                 AnyStore::memory(kv.clone(), random.clone())
             }
             None => margay_client::open(settings, random.clone())
-                .map_err(|error| SetUpError { text: error.to_string(), hint: error.hint() })?,
+                .map_err(|error| SetUpError::new(error.to_string(), error.hint()))?,
         };
         Ok(Client::new(store, random))
     }
@@ -158,6 +170,13 @@ impl<'s, 'i> Session<'s, 'i> {
             self.note(&format!("hint: {hint}"))?;
         }
         Ok(())
+    }
+
+    /// Ends a resource command whose client could not be made.
+    pub(crate) fn no_client(&mut self, error: SetUpError) -> io::Result<ExitCode> {
+        self.hints(error.hint)?;
+        let prefix = if error.prefixed { "Failed to create Calico API client: " } else { "" };
+        self.fail(&format!("{prefix}{}", error.text))
     }
 
     /// Ends with a line that scripts match, and status 1.

@@ -101,10 +101,11 @@ pub fn fold_eq(a: &str, b: &str) -> bool {
 }
 
 /// Declares a record: `field: type = "json" "Go";`, with `keep` behind it when it is printed even if empty.
+/// `display` names the function that is the Go type's `String()`.
 macro_rules! record {
     (
         $(#[doc = $record_doc:literal])*
-        $name:ident = $go_type:literal {
+        $name:ident = $go_type:literal $(display $display:path)? {
             $($(#[doc = $doc:literal])* $field:ident: $type:ty = $json:literal $go:literal $($keep:ident)?;)*
         }
     ) => {
@@ -162,7 +163,7 @@ macro_rules! record {
                 margay_text::value::GoStruct {
                     type_name: $go_type,
                     fields: vec![$(($go, $crate::record::FieldValue::go_value(&self.$field)),)*],
-                    display: None,
+                    display: $crate::record::record!(@display self $($display)?),
                 }
             }
         }
@@ -197,6 +198,8 @@ macro_rules! record {
             }
         }
     };
+    (@display $record:ident $display:path) => { Some($display($record)) };
+    (@display $record:ident) => { None };
     (@keep keep) => { true };
     (@keep) => { false };
 }

@@ -41,12 +41,12 @@ impl From<TransferError> for SetUpError {
             text = format!("{text}: {error}");
             cause = error.source();
         }
-        Self { text, hint }
+        Self::new(text, hint)
     }
 }
 
 fn file_error(doing: &str, filename: &str, error: &io::Error) -> SetUpError {
-    SetUpError { text: format!("{doing} {filename}: {}", os_error_text(error)), hint: None }
+    SetUpError::new(format!("{doing} {filename}: {}", os_error_text(error)), None)
 }
 
 fn export_to(

@@ -56,7 +56,7 @@ record! {
 
 record! {
     /// One 1:1 NAT.
-    IPNAT = "api.IPNAT" {
+    IPNAT = "api.IPNAT" display crate::validate::nat_text {
         /// The address inside: one of `ipNetworks`.
         internal_ip: Option<Ip> = "internalIP" "InternalIP" keep;
         /// The address outside, of the same version.
