@@ -83,13 +83,16 @@ impl<'s, 'i> Session<'s, 'i> {
     }
 
     /// Opens the datastore that the settings name; nothing is contacted yet.
-    pub(crate) fn client(&self, config: &ConfigPath) -> Result<Store, SetUpError> {
+    pub(crate) fn client(&mut self, config: &ConfigPath) -> Result<Store, SetUpError> {
         // Faulty settings are reported in memory too: the recorded cases about them need no server.
-        self.open(&self.settings(config)?)
+        let settings = self.settings(config)?;
+        // A log line that cannot be written is no reason to stop.
+        let _ = self.log(LogLevel::Info, "loaded connection settings", &settings.describe());
+        self.open(&settings)
     }
 
     /// Opens the datastore that a word names: `sqlite:PATH`, `etcd:URL[,URL]`, or the path of a settings file.
-    pub(crate) fn client_of(&self, word: &str) -> Result<Store, SetUpError> {
+    pub(crate) fn client_of(&mut self, word: &str) -> Result<Store, SetUpError> {
         let variables: [(&str, &str); 2] = match word.split_once(':') {
             Some(("sqlite", path)) => [("CALICO_DATASTORE_TYPE", "sqlite"), ("CALICO_SQLITE_PATH", path)],
             Some(("etcd", urls)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", urls)],
@@ -121,6 +124,26 @@ impl<'s, 'i> Session<'s, 'i> {
                 .map_err(|error| SetUpError::new(error.to_string(), error.hint()))?,
         };
         Ok(Client::new(store, random))
+    }
+
+    /// Logs a line as upstream's logger formats it, if the level asks for it; fields are never secrets.
+    pub(crate) fn log(
+        &mut self,
+        level: LogLevel,
+        message: &str,
+        fields: &[(&str, String)],
+    ) -> io::Result<()> {
+        if self.log_level < level {
+            return Ok(());
+        }
+        let now = jiff::Timestamp::try_from((self.invocation.now)()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let seconds = now.as_second();
+        let time = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        write!(self.invocation.stderr, "time=\"{time}\" level={} msg={message:?}", level.word())?;
+        for (name, value) in fields {
+            write!(self.invocation.stderr, " {}={value:?}", name.replace(' ', "_"))?;
+        }
+        writeln!(self.invocation.stderr, " ")
     }
 
     /// Runs a future to its end on a runtime of this thread.

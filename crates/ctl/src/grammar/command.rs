@@ -302,6 +302,18 @@ impl ConfigPath {
 // === impl LogLevel ===
 
 impl LogLevel {
+    /// The word in a log line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Panic => "panic",
+            Self::Fatal => "fatal",
+            Self::Error => "error",
+            Self::Warn => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
     /// Reads a level in any letter case.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.to_lowercase().as_str() {

@@ -12,6 +12,30 @@ use margay_store::kv::{Kv as _, Precondition};
 use margay_testkit::conformance::{Call, Outcome, Stage};
 use margay_testkit::etcd::Etcd;
 
+/// Secrets that every program started here is given and that nothing may ever show.
+const CANARIES: [(&str, &str); 3] = [
+    ("ETCD_USERNAME", "canary-user"),
+    ("ETCD_PASSWORD", "canary-password-7f3a"),
+    ("K8S_API_TOKEN", "canary-token-7f3a"),
+];
+
+/// The variables of a stage, with the secrets.
+fn with_canaries(variables: &[(&str, String)]) -> BTreeMap<String, String> {
+    let secrets = CANARIES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(secrets).collect()
+}
+
+/// Looks for the secrets in everything that a program printed.
+fn without_canaries(outcome: Outcome) -> Outcome {
+    for output in [&outcome.stdout, &outcome.stderr] {
+        let text = String::from_utf8_lossy(output);
+        for (name, secret) in &CANARIES[1..] {
+            assert!(!text.contains(secret), "{name} is shown:\n{text}");
+        }
+    }
+    outcome
+}
+
 /// The program's function, on a keyspace in memory.
 #[derive(Default)]
 pub(crate) struct InProcess {
@@ -24,7 +48,7 @@ impl Stage for InProcess {
     }
 
     fn env(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("DATASTORE_TYPE".to_owned(), "etcdv2".to_owned())])
+        with_canaries(&[("DATASTORE_TYPE", "etcdv2".to_owned())])
     }
 
     fn prepare(&mut self, before: &BTreeMap<String, String>) {
@@ -63,7 +87,7 @@ impl Stage for InProcess {
             Program::Calicoctl,
             self.kv.clone(),
         );
-        Outcome { stdout, stderr, exit: exit.0.into() }
+        without_canaries(Outcome { stdout, stderr, exit: exit.0.into() })
     }
 }
 
@@ -107,7 +131,8 @@ pub(crate) fn run_program(program: &Path, call: &Call) -> Outcome {
     // A program that does not read its input closes the pipe: that is no fault.
     let _ = child.stdin.take().expect("a pipe").write_all(&call.stdin);
     let output = child.wait_with_output().expect("the executable ends");
-    Outcome { stdout: output.stdout, stderr: output.stderr, exit: output.status.code().unwrap_or(-1) }
+    let exit = output.status.code().unwrap_or(-1);
+    without_canaries(Outcome { stdout: output.stdout, stderr: output.stderr, exit })
 }
 
 /// The executable on a fresh SQLite file.
@@ -133,9 +158,9 @@ impl Stage for Embedded {
     }
 
     fn env(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("DATASTORE_TYPE".to_owned(), "sqlite".to_owned()),
-            ("SQLITE_PATH".to_owned(), self.file().to_string_lossy().into_owned()),
+        with_canaries(&[
+            ("DATASTORE_TYPE", "sqlite".to_owned()),
+            ("SQLITE_PATH", self.file().to_string_lossy().into_owned()),
         ])
     }
 
@@ -177,9 +202,9 @@ impl Stage for RealEtcd {
     }
 
     fn env(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            ("ETCD_AUTHORITY".to_owned(), format!("127.0.0.1:{}", self.etcd.port())),
-            ("DATASTORE_TYPE".to_owned(), "etcdv2".to_owned()),
+        with_canaries(&[
+            ("ETCD_AUTHORITY", format!("127.0.0.1:{}", self.etcd.port())),
+            ("DATASTORE_TYPE", "etcdv2".to_owned()),
         ])
     }
 
