@@ -158,10 +158,10 @@ impl<D: Datastore> Client<D> {
 
     /// Everything that comes before a write.
     fn prepare(&self, how: Write, resource: &mut Resource) -> Result<(), ClientError> {
-        if let (Write::Create, Resource::WorkloadEndpoint(endpoint)) = (how, &mut *resource) {
-            if endpoint.metadata.name.is_empty() {
-                endpoint.metadata.name = uuid((self.random)());
-            }
+        if let (Write::Create, Resource::WorkloadEndpoint(endpoint)) = (how, &mut *resource)
+            && endpoint.metadata.name.is_empty()
+        {
+            endpoint.metadata.name = uuid((self.random)());
         }
         ClientError::of_findings(validate(resource, Scope::All))?;
         let kind = resource.kind();

@@ -205,10 +205,10 @@ impl<D: Datastore> Client<D> {
     }
 
     async fn log_level(&self, node: Option<&str>) -> Result<String, ConfigError> {
-        if node.is_some() {
-            if let Some(level) = self.read(&felix(node, "LogSeverityScreen")).await? {
-                return Ok(level);
-            }
+        if node.is_some()
+            && let Some(level) = self.read(&felix(node, "LogSeverityScreen")).await?
+        {
+            return Ok(level);
         }
         let global = self.read(&felix(None, "LogSeverityScreen")).await?;
         let level = global.unwrap_or_else(|| DEFAULT_LEVEL.to_owned());

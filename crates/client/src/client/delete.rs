@@ -32,28 +32,34 @@ impl<D: Datastore> Client<D> {
     pub async fn delete_if(&self, identity: &Identity, when: Option<Revision>) -> Result<(), ClientError> {
         self.check_supported(Verb::Delete, identity)?;
         match identity {
-            Identity::IpPool(_) => self.disable_pool(identity).await?,
+            Identity::IpPool(_) => self.delete_pool(identity, when).await,
             Identity::WorkloadEndpoint { .. }
             | Identity::HostEndpoint { .. }
             | Identity::Profile(_)
             | Identity::Policy(_)
             | Identity::Node(_)
-            | Identity::BgpPeer { .. } => {}
+            | Identity::BgpPeer { .. } => Ok(self.store.delete(identity, when).await?),
         }
-        Ok(self.store.delete(identity, when).await?)
     }
 
-    /// Stops assignments from a pool, so that none comes between its blocks' release and its end.
+    /// Stops assignments from a pool, so that none comes between its blocks' release and its end, and removes it.
     ///
     /// COMPAT(pool-delete): upstream validates the stored pool here, and cannot delete one that breaks today's rules.
-    async fn disable_pool(&self, identity: &Identity) -> Result<(), ClientError> {
+    async fn delete_pool(&self, identity: &Identity, mut when: Option<Revision>) -> Result<(), ClientError> {
         let mut stored = self.store.get(identity).await?;
-        if let Resource::IpPool(pool) = &mut stored.resource {
-            if !pool.spec.disabled {
-                pool.spec.disabled = true;
-                self.store.write(Write::Update, &stored.resource, stored.revision).await?;
-            }
+        let mut done = None;
+        if let Resource::IpPool(pool) = &mut stored.resource
+            && !pool.spec.disabled
+        {
+            pool.spec.disabled = true;
+            let disabled = self.store.write(Write::Update, &stored.resource, when).await?;
+            when = when.and(disabled);
+            done = Some("the pool is disabled, but still there");
         }
-        Ok(())
+        match (self.store.delete(identity, when).await, done) {
+            (Ok(()), _) => Ok(()),
+            (Err(cause), Some(done)) if !cause.is_absent() => Err(ClientError::HalfDone { cause, done }),
+            (Err(cause), _) => Err(cause.into()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use margay_model::validate::Scope;
 use margay_model::{Filter, Identity, Kind, Resource, document};
 use margay_store::MemoryKv;
-use margay_store::datastore::{Listed, Write};
+use margay_store::datastore::{Error, Listed, Write};
 use margay_store::kv::{Kv as _, Precondition};
 
 use super::{Client, ClientError, NameSource, Skip};
@@ -299,4 +299,31 @@ async fn one_record_can_be_read() {
     assert_eq!(client.record(&key).await.unwrap(), None);
     kv.put("/calico/v1/config/ClusterType", "k8s", Precondition::None, None).await.unwrap();
     assert_eq!(client.record(&key).await.unwrap().as_deref(), Some("k8s"));
+}
+
+#[tokio::test]
+async fn a_pool_is_deleted_by_the_revision_that_was_read() {
+    let (client, kv) = client();
+    let mut pool = pool("10.0.0.0/16");
+    let first = client.write(Write::Create, &mut pool).await.unwrap().revision;
+    let second = client.write(Write::Update, &mut pool).await.unwrap().revision;
+    let identity = pool.identity().unwrap();
+    let before = kv.revision();
+    let error = client.delete_if(&identity, first).await.unwrap_err();
+    assert_eq!(error.to_string(), "update conflict: 'IPPool(cidr=10.0.0.0/16)'");
+    assert_eq!(kv.revision(), before, "it was not disabled either");
+    client.delete_if(&identity, second).await.unwrap();
+    assert_eq!(names(&client, Kind::IpPool).await, [""; 0]);
+}
+
+#[test]
+fn what_is_half_done_says_so_beside_upstreams_text() {
+    let cause = Error::Conflict { id: "IPPool(cidr=10.0.0.0/16)".to_owned() };
+    let error = ClientError::HalfDone { cause, done: "the pool is disabled, but still there" };
+    assert_eq!(error.to_string(), "update conflict: 'IPPool(cidr=10.0.0.0/16)'");
+    assert_eq!(error.hints(), ["the pool is disabled, but still there; repeat the command to finish"]);
+    let cause = Box::new(Error::Unauthorized);
+    let error = ClientError::Store(Error::Incomplete { cause, left: vec!["/a".to_owned(), "/b".to_owned()] });
+    assert_eq!(error.to_string(), "connection is unauthorized");
+    assert_eq!(error.hints()[0], "left half done: /a, /b");
 }

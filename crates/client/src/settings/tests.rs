@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use super::{DatastoreKind, Origin, Settings, SettingsError, Sources, file, sqlite_path, without_user};
 
+/// Names and values of variables.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
 type Env = BTreeMap<String, OsString>;
 
-fn env(pairs: &[(&str, &str)]) -> Env {
+fn env(pairs: Pairs<'_>) -> Env {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect()
 }
 
 /// As calicoctl called without `--config`, with no file at the default path.
-fn from_env(pairs: &[(&str, &str)], default: DatastoreKind) -> Result<Settings, SettingsError> {
+fn from_env(pairs: Pairs<'_>, default: DatastoreKind) -> Result<Settings, SettingsError> {
     let env = env(pairs);
     Settings::load(&Sources {
         config_path: "absent.cfg",
@@ -52,7 +55,7 @@ fn variables_are_refused_with_upstreams_words() {
                     converting 'maybe' to type bool. details: strconv.ParseBool: parsing \"maybe\": invalid syntax";
     let poll = "envconfig.Process: assigning CALICO_K8S_DISABLE_NODE_POLL to K8sDisableNodePoll: \
                 converting '' to type bool. details: strconv.ParseBool: parsing \"\": invalid syntax";
-    let cases: [(&[(&str, &str)], &str); 14] = [
+    let cases: [(Pairs<'_>, &str); 14] = [
         (&[], "ok"),
         (&[("DATASTORE_TYPE", "consul")], "Unknown datastore type: consul"),
         (
@@ -97,7 +100,7 @@ fn the_prefixed_variable_wins_even_when_empty() {
 
 #[test]
 fn each_program_has_its_default_until_something_is_configured() {
-    let cases: [(&[(&str, &str)], DatastoreKind, DatastoreKind); 7] = [
+    let cases: [(Pairs<'_>, DatastoreKind, DatastoreKind); 7] = [
         (&[], DatastoreKind::Etcd, DatastoreKind::Etcd),
         (&[], DatastoreKind::Sqlite, DatastoreKind::Sqlite),
         (&[("ETCD_ENDPOINTS", "http://a:1")], DatastoreKind::Sqlite, DatastoreKind::Etcd),
@@ -119,7 +122,7 @@ fn each_program_has_its_default_until_something_is_configured() {
 
 #[test]
 fn the_embedded_datastore_is_where_the_variables_say() {
-    let path = |pairs: &[(&str, &str)]| from_env(pairs, DatastoreKind::Sqlite).unwrap().sqlite_path;
+    let path = |pairs: Pairs<'_>| from_env(pairs, DatastoreKind::Sqlite).unwrap().sqlite_path;
     assert_eq!(path(&[("SQLITE_PATH", "/a/b.db")]), Path::new("/a/b.db"));
     assert_eq!(path(&[("SQLITE_PATH", "b.db")]), Path::new("/nonexistent/b.db"));
     assert_eq!(path(&[("CALICO_SQLITE_PATH", "/c.db"), ("SQLITE_PATH", "/a/b.db")]), Path::new("/c.db"));
@@ -131,7 +134,7 @@ fn the_default_file_is_the_systems_where_that_can_be_written_else_the_users() {
     // Below a file nobody can make a file, not even root.
     std::fs::write(directory.path().join("file"), "").unwrap();
     let (good, bad) = (directory.path().join("new/datastore.db"), directory.path().join("file/datastore.db"));
-    let default = |pairs: &[(&str, &str)], system: &Path| {
+    let default = |pairs: Pairs<'_>, system: &Path| {
         let env = env(pairs);
         let sources = Sources {
             config_path: "",
@@ -247,7 +250,7 @@ fn endpoints_are_trimmed_and_get_a_scheme() {
 
 #[test]
 fn credentials_count_only_together() {
-    let user = |pairs: &[(&str, &str)]| {
+    let user = |pairs: Pairs<'_>| {
         let settings = from_env(pairs, DatastoreKind::Etcd).unwrap();
         settings.etcd.credentials().map(|(name, password)| format!("{name}:{}", password.expose()))
     };
@@ -280,8 +283,7 @@ fn no_description_or_dump_shows_a_secret() {
 
 #[test]
 fn a_description_names_the_variables_that_count() {
-    let origin =
-        |pairs: &[(&str, &str)]| from_env(pairs, DatastoreKind::Sqlite).unwrap().describe()[0].1.clone();
+    let origin = |pairs: Pairs<'_>| from_env(pairs, DatastoreKind::Sqlite).unwrap().describe()[0].1.clone();
     assert_eq!(origin(&[("KUBECONFIG", "/k")]), "defaults");
     assert_eq!(
         origin(&[("KUBECONFIG", "/k"), ("CALICO_DATASTORE_TYPE", "etcdv2"), ("ETCD_SCHEME", "https")]),
