@@ -12,13 +12,15 @@ use margay_store::kv::{
     Change, Entry, EntryRef, Kv, KvError, Listing, Precondition, Put, Result as KvResult, Revision, Watch,
 };
 use margay_store::{Flat, MemoryKv, syncer};
+use margay_store_etcd::{EtcdConfig, EtcdKv, EtcdWatch};
 use margay_store_sqlite::{Options, SqliteKv};
 
-use crate::settings::{DatastoreKind, Settings, SettingsError};
+use crate::settings::{DatastoreKind, EtcdSettings, Settings, SettingsError};
 
 /// A datastore of any kind.
-#[derive(Clone)]
 pub enum AnyStore {
+    /// etcd.
+    Etcd(Flat<EtcdKv>),
     /// The embedded one: a file.
     Sqlite(Flat<SqliteKv>),
     /// In memory, for tests.
@@ -27,6 +29,8 @@ pub enum AnyStore {
 
 /// The watch of an [`AnyStore`].
 pub enum AnyRecordWatch {
+    /// Of etcd.
+    Etcd(FlatWatch<EtcdKv>),
     /// Of the embedded datastore.
     Sqlite(FlatWatch<SqliteKv>),
     /// Of a datastore in memory.
@@ -36,6 +40,8 @@ pub enum AnyRecordWatch {
 /// The keyspace of an [`AnyStore`].
 #[derive(Clone, Copy)]
 pub enum AnyKv<'a> {
+    /// etcd's.
+    Etcd(&'a EtcdKv),
     /// A file.
     Sqlite(&'a SqliteKv),
     /// In memory.
@@ -44,6 +50,8 @@ pub enum AnyKv<'a> {
 
 /// The watch of an [`AnyKv`].
 pub enum AnyWatch {
+    /// Of etcd.
+    Etcd(EtcdWatch),
     /// Of a file.
     Sqlite(<SqliteKv as Kv>::Watch),
     /// In memory.
@@ -51,12 +59,15 @@ pub enum AnyWatch {
 }
 
 /// Why a datastore could not be opened.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The settings name no datastore.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The store refused.
+    /// The settings of etcd are no good, or a file they name cannot be read.
+    #[error(transparent)]
+    Etcd(#[from] margay_store_etcd::ConfigError),
+    /// The embedded datastore cannot be opened.
     #[error(transparent)]
     Store(#[from] KvError),
     /// The embedded datastore that was to be read is not there.
@@ -74,11 +85,15 @@ pub enum OpenError {
 pub fn open(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> {
     settings.check()?;
     match &settings.datastore {
+        DatastoreKind::Etcd => {
+            let kv = EtcdKv::new(&etcd_config(&settings.etcd))?;
+            Ok(AnyStore::Etcd(Flat::new(kv, random)))
+        }
         DatastoreKind::Sqlite => {
             let kv = SqliteKv::open(&settings.sqlite_path, Options::default())?;
             Ok(AnyStore::Sqlite(Flat::new(kv, random)))
         }
-        kind @ (DatastoreKind::Etcd | DatastoreKind::Kubernetes | DatastoreKind::Unknown(_)) => {
+        kind @ (DatastoreKind::Kubernetes | DatastoreKind::Unknown(_)) => {
             Err(OpenError::NotBuilt(kind.clone()))
         }
     }
@@ -97,6 +112,17 @@ pub fn open_existing(settings: &Settings, random: Random) -> Result<AnyStore, Op
     }
 }
 
+fn etcd_config(settings: &EtcdSettings) -> EtcdConfig {
+    EtcdConfig {
+        endpoints: settings.urls(),
+        username: settings.username.clone(),
+        password: settings.password.expose().as_str().into(),
+        key_file: settings.key_file.clone(),
+        cert_file: settings.cert_file.clone(),
+        ca_cert_file: settings.ca_cert_file.clone(),
+    }
+}
+
 // === impl OpenError ===
 
 impl OpenError {
@@ -105,6 +131,7 @@ impl OpenError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
+            Self::Etcd(error) => etcd_hint(error),
             Self::Store(_) => None,
             Self::NoFile(_) => Some("name the file of an embedded datastore, or an etcd URL".to_owned()),
             Self::NotBuilt(_) => Some("set the datastore type to etcdv2 or sqlite".to_owned()),
@@ -112,10 +139,25 @@ impl OpenError {
     }
 }
 
+fn etcd_hint(error: &margay_store_etcd::ConfigError) -> Option<String> {
+    use margay_store_etcd::ConfigError as E;
+    match error {
+        E::Endpoint { .. } => {
+            Some("an endpoint is a URL like http://10.0.0.1:2379; several have ',' between".to_owned())
+        }
+        E::NoRoots { .. } => {
+            Some("name the trusted roots with etcdCACertFile or ETCD_CA_CERT_FILE".to_owned())
+        }
+        E::NoEndpoints => SettingsError::NoEtcd.hint(),
+        E::HalfKeyPair { .. } | E::Unreadable { .. } | E::BadFile { .. } | E::NoRandom { .. } => None,
+    }
+}
+
 /// Runs an expression on whichever variant `$on` is.
 macro_rules! each {
     ($on:expr, $inner:ident => $body:expr) => {
         match $on {
+            Self::Etcd($inner) => $body,
             Self::Sqlite($inner) => $body,
             Self::Memory($inner) => $body,
         }
@@ -126,6 +168,7 @@ macro_rules! each {
 macro_rules! map {
     ($on:expr, $inner:ident => $to:ident($body:expr)) => {
         match $on {
+            Self::Etcd($inner) => $to::Etcd($body),
             Self::Sqlite($inner) => $to::Sqlite($body),
             Self::Memory($inner) => $to::Memory($body),
         }
