@@ -28,11 +28,14 @@ pub enum ClientError {
     /// The datastore refused or failed.
     #[error(transparent)]
     Store(Error),
+    /// Addresses could not be released.
+    #[error(transparent)]
+    Ipam(#[from] margay_ipam::Error),
     /// A node's or pool's parts are gone in part. Prints its cause.
     #[error("{cause}")]
     HalfDone {
         /// Why it stopped.
-        cause: Error,
+        cause: Box<Self>,
         /// What is done already, for people.
         done: &'static str,
     },
@@ -65,9 +68,13 @@ impl ClientError {
             }
             Self::Missing { .. } => Vec::new(),
             Self::Store(error) => store_hints(error),
+            Self::Ipam(margay_ipam::Error::Store(error)) => store_hints(error),
+            Self::Ipam(margay_ipam::Error::BadRecord { .. } | margay_ipam::Error::Contended { .. }) => {
+                Vec::new()
+            }
             Self::HalfDone { cause, done } => {
                 let mut hints = vec![format!("{done}; repeat the command to finish")];
-                hints.extend(store_hints(cause));
+                hints.extend(cause.hints());
                 hints
             }
         }

@@ -319,6 +319,7 @@ async fn a_pool_is_deleted_by_the_revision_that_was_read() {
 #[test]
 fn what_is_half_done_says_so_beside_upstreams_text() {
     let cause = Error::Conflict { id: "IPPool(cidr=10.0.0.0/16)".to_owned() };
+    let cause = Box::new(ClientError::Store(cause));
     let error = ClientError::HalfDone { cause, done: "the pool is disabled, but still there" };
     assert_eq!(error.to_string(), "update conflict: 'IPPool(cidr=10.0.0.0/16)'");
     assert_eq!(error.hints(), ["the pool is disabled, but still there; repeat the command to finish"]);
@@ -326,4 +327,70 @@ fn what_is_half_done_says_so_beside_upstreams_text() {
     let error = ClientError::Store(Error::Incomplete { cause, left: vec!["/a".to_owned(), "/b".to_owned()] });
     assert_eq!(error.to_string(), "connection is unauthorized");
     assert_eq!(error.hints()[0], "left half done: /a, /b");
+}
+
+/// A block of `10.0.0.0/26` claimed by `n`, whose first address is that of `w`'s endpoint `e`.
+async fn assigned(client: &Client<AnyStore>, kv: &MemoryKv) {
+    let mut endpoint = document(
+        "{apiVersion: v1, kind: workloadEndpoint, metadata: {node: n, orchestrator: o, workload: w, name: e}, \
+         spec: {interfaceName: cali0, ipNetworks: [10.0.0.0/32]}}",
+    );
+    client.write(Write::Create, &mut endpoint).await.unwrap();
+    let free: Vec<String> = (1..64).map(|ordinal| ordinal.to_string()).collect();
+    let block = format!(
+        r#"{{"cidr":"10.0.0.0/26","affinity":"host:n","strictAffinity":false,"allocations":[0{}],"unallocated":[{}],"attributes":[{{"handle_id":"h","secondary":null}}]}}"#,
+        ",null".repeat(63),
+        free.join(",")
+    );
+    for (key, value) in [
+        ("/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26", block.as_str()),
+        ("/calico/ipam/v2/host/n/ipv4/block/10.0.0.0-26", "{}"),
+        ("/calico/ipam/v2/handle/h", r#"{"block":{"10.0.0.0/26":1}}"#),
+    ] {
+        kv.put(key, value, Precondition::None, None).await.unwrap();
+    }
+}
+
+async fn keys(kv: &MemoryKv, prefix: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    kv.list(prefix, &mut |entry| keys.push(entry.key.to_owned())).await.unwrap();
+    keys
+}
+
+#[tokio::test]
+async fn a_deleted_node_gives_its_addresses_and_blocks_back() {
+    let (client, kv) = client();
+    assigned(&client, &kv).await;
+    let mut node = document("{apiVersion: v1, kind: node, metadata: {name: n}}");
+    client.write(Write::Create, &mut node).await.unwrap();
+    client.delete(Kind::Node, &named("n"), NameSource::Arguments).await.unwrap();
+    assert_eq!(keys(&kv, "/calico").await, ["/calico/v1/Ready", "/calico/v1/config/ClusterGUID"]);
+    let error = client.delete(Kind::Node, &named("n"), NameSource::Arguments).await.unwrap_err();
+    assert_eq!(error.to_string(), "resource does not exist: Node(name=n)");
+}
+
+#[tokio::test]
+async fn a_node_stays_when_its_addresses_cannot_be_released() {
+    let (client, kv) = client();
+    assigned(&client, &kv).await;
+    let block = "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26";
+    kv.put(block, "{broken", Precondition::None, None).await.unwrap();
+    let before = keys(&kv, "/calico").await;
+    let error = client.delete(Kind::Node, &named("n"), NameSource::File).await.unwrap_err();
+    assert!(matches!(error, ClientError::Ipam(_)), "{error}");
+    assert_eq!(keys(&kv, "/calico").await, before);
+    kv.delete(block, Precondition::None).await.unwrap();
+    client.delete(Kind::Node, &named("n"), NameSource::File).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_pool_gives_its_blocks_back_and_keeps_addresses_in_use() {
+    let (client, kv) = client();
+    assigned(&client, &kv).await;
+    client.write(Write::Create, &mut pool("10.0.0.0/16")).await.unwrap();
+    client.delete(Kind::IpPool, &pool("10.0.0.0/16").filter(), NameSource::Arguments).await.unwrap();
+    assert_eq!(keys(&kv, "/calico/v1/ipam").await, [""; 0]);
+    assert_eq!(keys(&kv, "/calico/ipam/v2/host").await, [""; 0]);
+    let block = kv.get("/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26").await.unwrap().unwrap();
+    assert!(block.value.contains(r#""affinity":null"#), "{}", block.value);
 }
