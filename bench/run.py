@@ -79,10 +79,11 @@ class Etcd:
     def put_script(self, path, numbers):
         """A curl configuration that puts the endpoints over one connection."""
         with open(path, "w") as out:
-            for i in numbers:
+            for position, i in enumerate(numbers):
                 key, value = key_and_value(i)
+                out.write("next\n" if position else "")
                 out.write(f'url = "{self.url}/v2/keys{key}"\nrequest = "PUT"\noutput = "/dev/null"\n')
-                out.write("data-urlencode = " + json.dumps("value=" + value) + "\nnext\n")
+                out.write("data-urlencode = " + json.dumps("value=" + value) + "\nsilent\n")
 
     def fill(self, folder, size):
         path = os.path.join(folder, "fill.curl")
