@@ -16,11 +16,13 @@ use crate::watch::EtcdWatch;
 
 /// A keyspace in etcd, over its v2 API.
 ///
-/// Needs a tokio runtime with time and I/O; one thread is enough. Nothing is sent before the first operation.
+/// Needs a tokio runtime with time and I/O; one thread is enough. Nothing is sent before the first operation. Clones
+/// share their connections.
+#[derive(Clone)]
 pub struct EtcdKv {
     cluster: Arc<Cluster>,
     /// The cluster that the last list came from: a watch behind it must see the same one.
-    listed: Mutex<Option<String>>,
+    listed: Arc<Mutex<Option<String>>>,
 }
 
 // === impl EtcdKv ===
@@ -40,7 +42,7 @@ impl EtcdKv {
     /// # Errors
     /// As [`EtcdKv::new`].
     pub fn with_options(config: &EtcdConfig, options: Options) -> std::result::Result<Self, ConfigError> {
-        Ok(Self { cluster: Arc::new(Cluster::new(config, options)?), listed: Mutex::new(None) })
+        Ok(Self { cluster: Arc::new(Cluster::new(config, options)?), listed: Arc::default() })
     }
 
     /// Reads and hands each node on; false when there is nothing.

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What happens on one connection, request by request.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ pub(crate) enum Act {
 pub(crate) struct Fake {
     port: u16,
     heard: Arc<Mutex<Vec<Heard>>>,
+    closed: Arc<AtomicUsize>,
 }
 
 /// A request as it came.
@@ -47,21 +49,35 @@ impl Fake {
         let port = listener.local_addr().unwrap().port();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&heard);
+        let closed = Arc::new(AtomicUsize::new(0));
+        let closing = Arc::clone(&closed);
         // Ends with the test's process: it owns nothing but its socket.
         thread::spawn(move || {
             let mut scripts = connections.into_iter();
             for (number, stream) in listener.incoming().enumerate() {
                 let (Ok(stream), Some(acts)) = (stream, scripts.next()) else { continue };
-                let notes = Arc::clone(&notes);
-                thread::spawn(move || play(stream, number, acts, &notes));
+                let (notes, closing) = (Arc::clone(&notes), Arc::clone(&closing));
+                thread::spawn(move || {
+                    play(stream, number, acts, &notes);
+                    closing.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { port, heard }
+        Self { port, heard, closed }
     }
 
     /// One connection.
     pub(crate) fn once(acts: Vec<Act>) -> Self {
         Self::start(vec![acts])
+    }
+
+    /// Waits until so many connections were closed from here.
+    pub(crate) fn wait_closed(&self, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.closed.load(Ordering::SeqCst) < count {
+            assert!(Instant::now() < deadline, "the script does not end");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -96,7 +112,7 @@ fn play(stream: TcpStream, connection: usize, acts: Vec<Act>, heard: &Mutex<Vec<
                     if writer.write_all(&[*byte]).is_err() {
                         return;
                     }
-                    thread::sleep(Duration::from_micros(50));
+                    thread::yield_now();
                 }
             }
             Act::Stall(text) => {

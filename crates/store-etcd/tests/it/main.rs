@@ -28,8 +28,8 @@ async fn open(_case: &str) -> Option<(EtcdKv, Etcd)> {
 fn impatient() -> Options {
     Options {
         dial: Duration::from_secs(5),
-        head: Duration::from_millis(300),
-        body: Duration::from_millis(300),
+        head: Duration::from_secs(1),
+        body: Duration::from_secs(1),
         ..Options::default()
     }
 }
