@@ -1,6 +1,5 @@
 //! `get`: lists of resources in any format (`spec/calicoctl.md` 6, 7).
 
-use std::future::Future;
 use std::io;
 
 use margay_client::ClientError;
@@ -14,7 +13,7 @@ use crate::invocation::ExitCode;
 use crate::output::{Format, OutputError, Printer};
 use crate::person::watch::watch;
 use crate::resources::{kind_hint, target};
-use crate::session::{Session, Store};
+use crate::session::{Session, Store, wait};
 
 /// From this many resources of one kind in a file, one list of the kind serves them all.
 const ONE_LIST: usize = 4;
@@ -86,8 +85,8 @@ fn print(
     let invocation = &mut *session.invocation;
     let run = match Printer::new(format, &invocation.cwd, global_as, invocation.stdout) {
         Ok(printer) => {
-            let runtime = list_all(client, targets, printer);
-            block_on(runtime)
+            let terminal = invocation.stderr_is_terminal.then_some(&mut *invocation.stderr);
+            wait(list_all(client, targets, printer), terminal)
         }
         Err(error) => Run { fresh: true, listed: Ok(()), printed: Err(error), skipped: Vec::new() },
     };
@@ -110,10 +109,6 @@ fn print(
             Ok(ExitCode::FAILURE)
         }
     }
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    crate::session::runtime().block_on(future)
 }
 
 async fn list_all(client: &Store, targets: &[(Kind, Filter)], mut printer: Printer<'_>) -> Run {

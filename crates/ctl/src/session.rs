@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use margay_client::{AnyStore, Client, DatastoreKind, Settings, Sources};
 use margay_store::MemoryKv;
@@ -41,6 +42,34 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .expect("a runtime of one thread needs an epoll and an event descriptor")
+}
+
+/// Runs a future to its end; whoever looks at `terminal` is told each second how long it takes.
+pub(crate) fn wait<T>(
+    future: impl Future<Output = T>,
+    terminal: Option<&mut (dyn io::Write + Send + '_)>,
+) -> T {
+    let Some(terminal) = terminal else { return runtime().block_on(future) };
+    runtime().block_on(async {
+        let mut future = std::pin::pin!(future);
+        for seconds in 1_u32.. {
+            // The future is only looked at, never dropped: it goes on behind the line.
+            match tokio::time::timeout(Duration::from_secs(1), &mut future).await {
+                Ok(result) => {
+                    if seconds > 1 {
+                        // A line that cannot be wiped is no reason to fail.
+                        let _ = write!(terminal, "\r\u{1b}[K");
+                    }
+                    return result;
+                }
+                Err(_) => {
+                    let _ = write!(terminal, "\rwaiting for the datastore, {seconds} s")
+                        .and_then(|()| terminal.flush());
+                }
+            }
+        }
+        future.await
+    })
 }
 
 // === impl SetUpError ===
@@ -146,9 +175,15 @@ impl<'s, 'i> Session<'s, 'i> {
         writeln!(self.invocation.stderr, " ")
     }
 
-    /// Runs a future to its end on a runtime of this thread.
-    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        runtime().block_on(future)
+    /// Runs a future to its end on a runtime of this thread; on a terminal, waiting is told.
+    pub(crate) fn block_on<T>(&mut self, future: impl Future<Output = T>) -> T {
+        wait(future, self.terminal())
+    }
+
+    /// Standard error, if a person looks at it.
+    pub(crate) fn terminal(&mut self) -> Option<&mut (dyn io::Write + Send + 'i)> {
+        let invocation = &mut *self.invocation;
+        invocation.stderr_is_terminal.then_some(&mut *invocation.stderr)
     }
 
     /// Where `node run` learns what to hand on to the container.

@@ -15,20 +15,20 @@ const CLAIM: &str = "/calico/ipam/v2/host/rack1/ipv4/block/10.0.0.0-30";
 const VALUE: &str = r#"{"cidr":"10.0.0.0/30","affinity":"host:rack1","strictAffinity":false,"allocations":[null,0,1,null],"unallocated":[0,3],"attributes":[{"handle_id":"h1","secondary":{"pod":"cart-0","node":"rack1"}},{"handle_id":null,"secondary":{}}]}"#;
 
 fn ip(text: &str) -> Ip {
-    text.parse().unwrap()
+    text.parse().expect("an address")
 }
 
 async fn world() -> (Flat<MemoryKv>, MemoryKv) {
     let kv = MemoryKv::new();
     for (key, value) in [(BLOCK, VALUE), (HANDLE, r#"{"block":{"10.0.0.0/30":1},"id":"h1"}"#), (CLAIM, "{}")]
     {
-        kv.put(key, value, Precondition::None, None).await.unwrap();
+        kv.put(key, value, Precondition::None, None).await.expect("memory takes every key");
     }
     (Flat::new(kv.clone(), Arc::new(|| [7; 16])), kv)
 }
 
 async fn value(kv: &MemoryKv, key: &str) -> Option<String> {
-    kv.get(key).await.unwrap().map(|entry| entry.value)
+    kv.get(key).await.expect("memory can be read").map(|entry| entry.value)
 }
 
 #[tokio::test]
