@@ -14,6 +14,11 @@ use crate::value::GoValue;
 /// COMPAT(templates): Go allows 100000 template calls; ours must fit the smallest stack in use.
 const MAX_DEPTH: usize = 300;
 
+/// How many bytes one execution writes.
+///
+/// COMPAT(templates): Go has no bound; here the output is built in memory, and blocks in blocks multiply.
+const MAX_OUTPUT: usize = 256 << 20;
+
 /// A value under way.
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
@@ -90,6 +95,8 @@ pub(super) struct Execution<'a, 'o> {
     template: &'a Template,
     functions: &'a dyn Functions,
     out: &'o mut String,
+    /// The length that `out` may reach.
+    limit: usize,
     /// The definition being executed.
     name: &'a str,
     variables: Vec<(&'a str, Value<'a>)>,
@@ -101,7 +108,9 @@ pub(super) struct Execution<'a, 'o> {
 
 impl<'a, 'o> Execution<'a, 'o> {
     pub(super) fn new(template: &'a Template, functions: &'a dyn Functions, out: &'o mut String) -> Self {
-        Self { template, functions, out, name: &template.name, variables: Vec::new(), place: None, depth: 0 }
+        let limit = out.len().saturating_add(MAX_OUTPUT);
+        let variables = Vec::new();
+        Self { template, functions, out, limit, name: &template.name, variables, place: None, depth: 0 }
     }
 
     pub(super) fn run(&mut self, data: &'a GoValue) -> Result<()> {
@@ -117,10 +126,7 @@ impl<'a, 'o> Execution<'a, 'o> {
         self.enter()?;
         for node in nodes {
             let flow = match node {
-                Node::Text(text) => {
-                    self.out.push_str(text);
-                    Flow::Next
-                }
+                Node::Text(text) => self.write(text)?,
                 Node::Action(pipeline) => self.action(dot, pipeline)?,
                 Node::If { arms, otherwise } => self.condition(dot, arms, otherwise)?,
                 Node::Range(branch) => self.range(dot, branch)?,
@@ -145,12 +151,19 @@ impl<'a, 'o> Execution<'a, 'o> {
         }
         self.place = Some(Place::Action(pipeline));
         match &value {
-            Value::Missing => self.out.push_str("<no value>"),
+            Value::Missing => self.write("<no value>"),
             Value::Lent(_) | Value::Made(_) => {
-                let printed = Printer::to_output(self.out).value(value.as_go(), 'v');
-                printed.or_else(|fault| self.fail(fault))?;
+                let printed = Printer::to_output(self.out, self.limit).value(value.as_go(), 'v');
+                printed.map(|()| Flow::Next).or_else(|fault| self.fail(fault))
             }
         }
+    }
+
+    fn write(&mut self, text: &str) -> Result<Flow> {
+        if text.len() > self.limit.saturating_sub(self.out.len()) {
+            return self.fail(format!("text longer than {} bytes", self.limit));
+        }
+        self.out.push_str(text);
         Ok(Flow::Next)
     }
 

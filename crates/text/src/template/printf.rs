@@ -68,9 +68,9 @@ impl<'o> Printer<'o> {
         Self { out, flags: Flags::default(), limit: MAX_TEXT, reporting: false }
     }
 
-    /// A printer of `%v` to the output, which may have any length.
-    pub(super) fn to_output(out: &'o mut String) -> Self {
-        Self { limit: usize::MAX, ..Self::new(out) }
+    /// A printer of `%v` to the output, whose length may reach `limit`.
+    pub(super) fn to_output(out: &'o mut String, limit: usize) -> Self {
+        Self { limit, ..Self::new(out) }
     }
 
     /// Prints `value` with `verb`.

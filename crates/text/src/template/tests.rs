@@ -293,6 +293,20 @@ fn texts_are_bounded() {
     }
 }
 
+#[test]
+fn the_output_is_bounded_however_blocks_multiply() {
+    let data = GoValue::List(vec![text(&"x".repeat(1 << 20)); 20]);
+    for block in ["{{$}}", &"x".repeat(1 << 20)] {
+        let source = format!("{{{{range .}}}}{{{{range $}}}}{block}{{{{end}}}}{{{{end}}}}");
+        let mut out = String::new();
+        let result = Template::parse("t", &source).unwrap().execute(&data, &Config, &mut out);
+        let fault = result.expect_err("400 times a mebibyte").to_string();
+        assert!(fault.ends_with("text longer than 268435456 bytes"), "{fault}");
+        // What was printed before the fault stays, one value beyond the bound at most.
+        assert!((255 << 20..290 << 20).contains(&out.len()), "{} bytes", out.len());
+    }
+}
+
 fn piece() -> impl Strategy<Value = String> {
     let words = vec![
         "{{",
