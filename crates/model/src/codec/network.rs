@@ -4,7 +4,7 @@ use margay_net::{Cidr, Ip};
 use margay_text::value::Value;
 use serde::Deserialize;
 
-use super::stored::{AsText, QuotedAsNumber, read};
+use super::stored::{AsText, MaybeText, QuotedAsNumber, read};
 use super::{Members, StoredError};
 use crate::v1::{BgpPeer, IPIPConfiguration, IpPool};
 
@@ -55,7 +55,7 @@ const PEER_NAMES: [&str; 2] = ["ip", "as_num"];
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
 struct StoredPeer {
-    ip: Option<AsText<Ip>>,
+    ip: Option<MaybeText<Ip>>,
     as_num: QuotedAsNumber,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn decode_peer(text: &str, node: Option<&str>) -> Result<BgpPeer, Sto
     let mut document = BgpPeer::default();
     document.metadata.scope = if node.is_some() { "node" } else { "global" }.to_owned();
     document.metadata.node = node.unwrap_or_default().to_owned();
-    document.metadata.peer_ip = stored.ip.map(|ip| ip.0);
+    document.metadata.peer_ip = stored.ip.and_then(|ip| ip.0);
     document.spec.as_number = stored.as_num.0;
     Ok(document)
 }

@@ -61,6 +61,15 @@ fn what_cannot_be_understood_is_an_error_and_not_half_a_resource() {
 }
 
 #[test]
+fn a_peer_without_an_address_is_read_as_one_however_that_is_written() {
+    let peer = Key::BgpPeer { node: None, peer: "10.0.0.1".parse().unwrap() };
+    let read = |value| decode(&peer, value).unwrap().unwrap();
+    let without = read(r#"{"as_num":"64512"}"#);
+    assert_eq!(read(r#"{"ip":"","as_num":"64512"}"#), without);
+    assert_eq!(read(&encode(&without, None).unwrap()), without);
+}
+
+#[test]
 fn a_policy_from_before_types_decides_both_directions() {
     let key = Key::Policy { name: "p".into() };
     let types = |value: &str| match decode(&key, value).unwrap() {
