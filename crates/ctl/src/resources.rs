@@ -24,8 +24,8 @@ struct Words {
 
 const DELETE: Words = Words { verb: "delete", done: "deleted" };
 
-/// How many resources are written between two looks at the progress line.
-const CHUNK: usize = 1000;
+/// How many resources are written between two looks at the progress line of a terminal.
+const CHUNK: usize = 5000;
 
 fn words(how: Write) -> Words {
     match how {
@@ -96,7 +96,8 @@ fn write_chunks(
 ) -> io::Result<(usize, Result<(), ClientError>)> {
     let total = resources.len();
     let mut handled = 0;
-    for chunk in resources.chunks_mut(CHUNK) {
+    let chunk = if session.invocation.stderr_is_terminal { CHUNK } else { total };
+    for chunk in resources.chunks_mut(chunk.max(1)) {
         let (count, outcome) = session.block_on(client.write_all(how, chunk, skip));
         handled += count;
         progress(session, words(how), handled, total)?;

@@ -50,6 +50,17 @@ async fn single_writes_need_one_read_and_one_write() {
 }
 
 #[tokio::test]
+async fn a_batch_scattered_over_many_hosts_is_one_list_of_all_hosts() {
+    let (flat, rigged) = open();
+    let scattered: Vec<Resource> = (0..1000).map(|i| workload(&format!("n{i}"), "k8s", "w", "e")).collect();
+    let (written, outcome) = flat.write_all(Write::Apply, &scattered).await;
+    assert!(written == 1000 && outcome.is_ok());
+    let requests = rigged.requests();
+    assert_eq!(requests[0], "list /calico/v1/host");
+    assert_eq!(requests[1..], ["put_all 512", "put_all 488"]);
+}
+
+#[tokio::test]
 async fn a_large_batch_is_one_list_for_each_directory() {
     let (flat, rigged) = open();
     let all: Vec<Resource> =

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use margay_model::key::directory;
 use margay_model::{Identity, Key, Resource};
 
 use super::{Flat, parts};
@@ -13,6 +14,10 @@ const ATTEMPTS: usize = 20;
 
 /// From how many keys of one directory on the directory is listed instead of reading each.
 const LIST_FROM: usize = 32;
+
+/// From this many keys on that are scattered over hosts, one list of all hosts is cheaper than a get each. A list of
+/// 100,000 endpoints takes about as long as this many round trips.
+const LIST_HOSTS_FROM: usize = 1000;
 
 /// How many resources are written together.
 const BATCH: usize = 512;
@@ -160,7 +165,7 @@ impl<K: Kv> Flat<K> {
             directories.entry(parts::directory(key)).or_default().push(key);
         }
         let mut previous = Previous::new();
-        for (directory, keys) in directories {
+        for (directory, keys) in together(directories) {
             if keys.len() < LIST_FROM {
                 for key in keys {
                     let entry = self.kv.get(&key.path()).await.map_err(|error| Error::of(error, key))?;
@@ -214,6 +219,28 @@ impl<K: Kv> Flat<K> {
             Err(_) => false,
         }
     }
+}
+
+/// Joins the directories of hosts that hold few of the keys each, when together they hold many.
+fn together(mut directories: BTreeMap<String, Vec<&Key>>) -> BTreeMap<String, Vec<&Key>> {
+    let few = |directory: &str, keys: &[&Key]| {
+        keys.len() < LIST_FROM
+            && directory.strip_prefix(directory::HOSTS).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let scattered: usize =
+        directories.iter().filter(|(path, keys)| few(path, keys)).map(|(_, keys)| keys.len()).sum();
+    if scattered >= LIST_HOSTS_FROM {
+        let mut joined = Vec::with_capacity(scattered);
+        directories.retain(|path, keys| {
+            let few = few(path, keys);
+            if few {
+                joined.append(keys);
+            }
+            !few
+        });
+        directories.entry(directory::HOSTS.to_owned()).or_default().append(&mut joined);
+    }
+    directories
 }
 
 /// The resources from the first on that can be written together: no nodes, and none written before.
