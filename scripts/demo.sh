@@ -5,6 +5,13 @@ set -euo pipefail
 binary=$(realpath "$1")
 cd "$(dirname "$0")/.."
 
+# This file goes before every variable, so what follows would work on a real cluster.
+if [ -e /etc/calico/calicoctl.cfg ]; then
+    printf 'this machine has /etc/calico/calicoctl.cfg; the demo does not touch a configured cluster\n' >&2
+    exit 1
+fi
+unset ${!CALICO_@}
+
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 ln -s "$binary" "$folder/margay"
@@ -51,8 +58,8 @@ show margay explain-field policy.spec.ingress.action
 
 say 'Take everything along'
 printf '\n$ margay datastore export -f site.jsonl\n'
-(cd "$folder" && margay datastore export -f site.jsonl)
+(cd "$folder" && margay datastore export -f site.jsonl 2>&1)
 printf '\n$ head -n 3 site.jsonl\n'
 head -n 3 "$folder/site.jsonl"
 printf '\n$ SQLITE_PATH=copy.db margay datastore import -f site.jsonl\n'
-(cd "$folder" && SQLITE_PATH="$folder/copy.db" margay datastore import -f site.jsonl)
+(cd "$folder" && SQLITE_PATH="$folder/copy.db" margay datastore import -f site.jsonl 2>&1)

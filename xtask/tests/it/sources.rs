@@ -69,6 +69,35 @@ fn is_absolute(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '}' | ')'))
 }
 
+/// What a page points to in this tree: the targets of its links, and paths in back quotes.
+fn paths(page: &str) -> Vec<&str> {
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let links = links.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    let quoted = page.split('`').skip(1).step_by(2).filter(|word| {
+        let folders =
+            ["bench/", "changes/", "crates/", "docs/", "examples/", "fuzz/", "scripts/", "tests/", "xtask/"];
+        // Capital letters stand for something else.
+        folders.iter().any(|folder| word.starts_with(folder))
+            && !word.contains(|c: char| c.is_uppercase() || c == ' ')
+    });
+    links.chain(quoted).collect()
+}
+
+#[test]
+fn what_the_pages_point_to_exists() {
+    let root = xtask::root();
+    let mut missing = Vec::new();
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+        let page = std::fs::read_to_string(root.join(name)).expect(name);
+        let found = paths(&page);
+        assert!(!found.is_empty(), "{name} points to nothing");
+        missing.extend(
+            found.iter().filter(|path| !root.join(path).exists()).map(|path| format!("{name}: {path}")),
+        );
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
 #[test]
 fn test_files_are_told_from_sources() {
     for (path, test) in [
