@@ -52,7 +52,8 @@ gen: ## write docs/reference from the code's own tables
 
 bench: ## measure beside the peers; writes docs/benchmarks.md
 	$(CARGO) build --release --locked -p margay
-	bench/run.py $(release)
+	$(CARGO) build --release --locked --manifest-path bench/Cargo.toml
+	bench/run.py $(release) --output docs/benchmarks.md
 
 fuzz: ## run every fuzz target for a while
 	@if [ -x fuzz/run ]; then fuzz/run; else echo 'there is no fuzz/run in this tree' >&2; exit 1; fi
