@@ -307,8 +307,16 @@ impl Etcd {
             format!("Authorization: Basic {pair}\r\n")
         });
         let headers = format!("Content-Type: {content}\r\n{credentials}");
-        exchange(alive.plain, method, path, &headers, body)
-            .unwrap_or_else(|error| panic!("{method} {path} at {}: {error}", alive.client_url()))
+        // While a cluster elects a leader its members answer 500: every request of this fixture may be repeated.
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            let answer = exchange(alive.plain, method, path, &headers, body)
+                .unwrap_or_else(|error| panic!("{method} {path} at {}: {error}", alive.client_url()));
+            if answer.status < 500 || Instant::now() > deadline {
+                return answer;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     fn spawn(&mut self, index: usize) -> Result<(), String> {

@@ -70,8 +70,8 @@ mod tests {
                     Line::Same(text) | Line::Removed(text) | Line::Added(text) => format!("{text}\n"),
                 }).collect::<String>()
             };
-            prop_assert_eq!(side(|line| !matches!(line, Line::Added(_))), old);
-            prop_assert_eq!(side(|line| !matches!(line, Line::Removed(_))), new);
+            prop_assert_eq!(side(|line| !matches!(line, Line::Added(_))), old.clone());
+            prop_assert_eq!(side(|line| !matches!(line, Line::Removed(_))), new.clone());
         }
     }
 }

@@ -139,14 +139,10 @@ fn workload_endpoint() -> impl Strategy<Value = Resource> {
 fn host_endpoint() -> impl Strategy<Value = Resource> {
     (host(), name(), labels(), "[a-zA-Z0-9_.-]{1,15}", vec(v4(), 0..3), vec(v6(), 0..3), vec(name(), 0..3))
         .prop_map(|(node, name, labels, interface_name, v4s, v6s, profiles)| {
-            let mut d = HostEndpoint::default();
-            d.metadata = HostEndpointMetadata { name, node, labels };
-            d.spec = HostEndpointSpec {
-                interface_name,
-                expected_ips: v4s.into_iter().chain(v6s).collect(),
-                profiles,
-            };
-            Resource::HostEndpoint(Box::new(d))
+            let metadata = HostEndpointMetadata { name, node, labels };
+            let expected_ips = v4s.into_iter().chain(v6s).collect();
+            let spec = HostEndpointSpec { interface_name, expected_ips, profiles };
+            Resource::HostEndpoint(Box::new(HostEndpoint { metadata, spec }))
         })
 }
 

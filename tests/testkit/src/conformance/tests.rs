@@ -138,7 +138,7 @@ fn every_exception_names_a_step_and_says_something_else_than_the_recording() {
 fn unstable_steps_have_our_fixed_order() {
     let exceptions = exceptions();
     for case in FILES.iter().flat_map(|file| cases(file)) {
-        for (index, step) in case.steps.iter().enumerate().filter(|(_, step)| step.unstable) {
+        for (index, _) in case.steps.iter().enumerate().filter(|(_, step)| step.unstable) {
             assert!(
                 exceptions.iter().any(|e| e.case == case.id && e.step == index + 1 && e.stdout.is_some()),
                 "{} step {} is in random order upstream and ours is not written down",
