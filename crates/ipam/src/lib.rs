@@ -1,6 +1,6 @@
 //! IP address management: blocks of addresses, who holds them, and giving them back (`spec/ipam.md`).
 //!
-//! [`block`] and [`handle`] are pure: a record in, a record out. [`release`] and [`show`] work on a datastore, always by
+//! [`block`] and [`handle`] are pure: a record in, a record out. The functions of [`mod@release`] and [`mod@show`] work on a datastore, always by
 //! compare-and-swap, so that upstream's programs may work on the same blocks at the same time. Assigning comes with the
 //! CNI plugin.
 

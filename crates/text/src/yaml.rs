@@ -1,6 +1,6 @@
 //! Writes YAML byte for byte as upstream's go-yaml of late 2016 does: block style, sorted keys, folds at 80 columns.
 //!
-//! [`scalar`] decides how a text is quoted, [`order`] sorts keys; this file owns lines, indentation and folding.
+//! `scalar` decides how a text is quoted, `order` sorts keys; this file owns lines, indentation and folding.
 
 mod order;
 mod scalar;
