@@ -4,6 +4,7 @@
 //! crate replay `tests/data/fuzz/` and mutations of it, so every input that was ever found stays a test.
 
 mod arguments;
+mod blocks;
 mod documents;
 mod keys;
 mod meaning;
@@ -13,6 +14,7 @@ mod stored;
 mod templates;
 
 pub use arguments::arguments;
+pub use blocks::blocks;
 pub use documents::documents;
 pub use keys::keys;
 pub use selectors::selectors;
@@ -24,8 +26,9 @@ pub use templates::templates;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in `tests/data/fuzz`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("arguments", arguments),
+    ("blocks", blocks),
     ("documents", documents),
     ("keys", keys),
     ("selectors", selectors),

@@ -58,6 +58,11 @@ fn arguments_hold_for_all_seeds() {
 }
 
 #[test]
+fn blocks_hold_for_all_seeds() {
+    replay("blocks", 4_000);
+}
+
+#[test]
 fn documents_hold_for_all_seeds() {
     replay("documents", 3_000);
 }
