@@ -64,6 +64,8 @@ pub struct Decoder {
     /// Go struct and field that upstream would name in a type error. Like upstream's decoder it is set by a member,
     /// cleared between members and left alone after the last: an element behind a nested map inherits its last field.
     context: Option<(&'static str, &'static str)>,
+    /// The Go type of the text of the field being decoded, where that is a named one.
+    text_type: Option<&'static str>,
 }
 
 // === impl Decoder ===
@@ -99,7 +101,9 @@ impl Decoder {
             Some((owner, field)) => format!("field {owner}.{field}"),
             None => "value".to_owned(),
         };
-        let upstream = format!("cannot parse {found} '{text}' into {place} of type {go_type}");
+        let named = self.text_type.filter(|_| go_type.ends_with("string"));
+        let shown = named.map_or(go_type.to_owned(), |name| go_type.replace("string", name));
+        let upstream = format!("cannot parse {found} '{text}' into {place} of type {shown}");
         let class = if found == "number" && !matches!(go_type, "int" | "float64") {
             Class::Hard(upstream)
         } else {
@@ -137,6 +141,7 @@ impl Decoder {
             }
             let field = &fields[index];
             self.context = Some((R::SCHEMA.name, field.json));
+            self.text_type = (field.text_type != "string").then_some(field.text_type);
             if is_null(&member.value) {
                 continue;
             }

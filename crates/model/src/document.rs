@@ -88,7 +88,11 @@ pub fn load(source: &[u8], scope: Scope) -> Result<Loaded, Refusal> {
     }
     match collector.upstream {
         None => Ok(collector.loaded),
-        Some(upstream) => Err(Refusal { upstream, faults: collector.faults }),
+        Some(upstream) => {
+            let mut faults = collector.faults;
+            faults.sort_by_key(|fault| (fault.document, fault.span.line, fault.span.column));
+            Err(Refusal { upstream, faults })
+        }
     }
 }
 

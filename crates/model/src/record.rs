@@ -31,6 +31,8 @@ pub struct FieldSchema {
     pub keep: bool,
     /// The shape of its value.
     pub shape: fn() -> Shape,
+    /// The Go type of its text, printed in type errors: `string`, or a named type such as `scope.Scope`.
+    pub text_type: &'static str,
 }
 
 /// The shape of a field's value, for people.
@@ -100,13 +102,14 @@ pub fn fold_eq(a: &str, b: &str) -> bool {
     a.chars().map(fold).eq(b.chars().map(fold))
 }
 
-/// Declares a record: `field: type = "json" "Go";`, with `keep` behind it when it is printed even if empty.
+/// Declares a record: `field: type = "json" "Go";`, with `keep` behind it when it is printed even if empty, and
+/// `as "pkg.Type"` behind the type when Go has a named type for the text.
 /// `display` names the function that is the Go type's `String()`.
 macro_rules! record {
     (
         $(#[doc = $record_doc:literal])*
         $name:ident = $go_type:literal $(display $display:path)? {
-            $($(#[doc = $doc:literal])* $field:ident: $type:ty = $json:literal $go:literal $($keep:ident)?;)*
+            $($(#[doc = $doc:literal])* $field:ident: $type:ty $(as $text_type:literal)? = $json:literal $go:literal $($keep:ident)?;)*
         }
     ) => {
         $(#[doc = $record_doc])*
@@ -126,6 +129,7 @@ macro_rules! record {
                     doc: concat!($($doc, "\n",)*),
                     keep: $crate::record::record!(@keep $($keep)?),
                     shape: <$type as $crate::record::FieldValue>::shape,
+                    text_type: $crate::record::record!(@text_type $($text_type)?),
                 },)*],
             };
 
@@ -200,6 +204,8 @@ macro_rules! record {
     };
     (@display $record:ident $display:path) => { Some($display($record)) };
     (@display $record:ident) => { None };
+    (@text_type $text_type:literal) => { $text_type };
+    (@text_type) => { "string" };
     (@keep keep) => { true };
     (@keep) => { false };
 }

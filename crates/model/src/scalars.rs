@@ -10,7 +10,7 @@ use margay_text::value::{GoValue, Value};
 
 use crate::decode::{Decoder, Segment, describe, float, is_null};
 use crate::record::{FieldValue, Shape};
-use crate::v1::Gateway;
+use crate::v1::{Gateway, Subnet};
 
 fn scalar(node: &Node) -> Option<&Scalar> {
     match &node.value {
@@ -350,34 +350,41 @@ impl FieldValue for Mac {
     }
 }
 
-impl FieldValue for Gateway {
-    fn go_type() -> String {
-        "net.IP".to_owned()
-    }
-    fn shape() -> Shape {
-        Shape::Scalar("IP")
-    }
-    fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        let text = own_text(node, decoder)?;
-        if text.is_empty() {
-            Some(Self(None))
-        } else {
-            own_parse_text(node, text, decoder).map(|ip| Self(Some(ip)))
+macro_rules! maybe_empty {
+    ($type:ident, $go:literal, $word:literal) => {
+        impl FieldValue for $type {
+            fn go_type() -> String {
+                $go.to_owned()
+            }
+            fn shape() -> Shape {
+                Shape::Scalar($word)
+            }
+            fn decode(node: &Node, decoder: &mut Decoder) -> Option<Self> {
+                let text = own_text(node, decoder)?;
+                if text.is_empty() {
+                    Some(Self(None))
+                } else {
+                    own_parse_text(node, text, decoder).map(|value| Self(Some(value)))
+                }
+            }
+            fn decode_element(node: &Node, decoder: &mut Decoder) -> Option<Self> {
+                Self::decode(node, decoder)
+            }
+            fn is_empty(&self) -> bool {
+                false
+            }
+            fn value(&self) -> Value<'_> {
+                self.0.as_ref().map_or(Value::Text("".into()), text)
+            }
+            fn go_value(&self) -> GoValue {
+                self.0.as_ref().map_or(GoValue::Nil, |value| GoValue::Text(value.to_string()))
+            }
         }
-    }
-    fn decode_element(node: &Node, decoder: &mut Decoder) -> Option<Self> {
-        Self::decode(node, decoder)
-    }
-    fn is_empty(&self) -> bool {
-        false
-    }
-    fn value(&self) -> Value<'_> {
-        self.0.as_ref().map_or(Value::Text("".into()), text)
-    }
-    fn go_value(&self) -> GoValue {
-        self.0.as_ref().map_or(GoValue::Nil, |ip| GoValue::Text(ip.to_string()))
-    }
+    };
 }
+
+maybe_empty!(Gateway, "net.IP", "IP");
+maybe_empty!(Subnet, "net.IPNet", "CIDR");
 
 /// A scalar that is a number below `limit`, or text with a syntax of its own.
 enum NumberOrText<'n> {

@@ -16,7 +16,7 @@ pub use api_config::{ApiConfigError, CalicoAPIConfig, CalicoAPIConfigMetadata, C
 pub use bgp_peer::{BGPPeerMetadata, BGPPeerSpec, BgpPeer};
 pub use host_endpoint::{HostEndpoint, HostEndpointMetadata, HostEndpointSpec};
 pub use ip_pool::{IPIPConfiguration, IPPoolMetadata, IPPoolSpec, IpPool};
-pub use node::{Node, NodeBGPSpec, NodeMetadata, NodeSpec, OrchRef};
+pub use node::{Node, NodeBGPSpec, NodeMetadata, NodeSpec, OrchRef, Subnet};
 pub use policy::{Policy, PolicyMetadata, PolicySpec};
 pub use profile::{Profile, ProfileMetadata, ProfileSpec};
 pub use rule::{EntityRule, ICMPFields, Rule};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Members, StoredError, compact};
 use crate::key::Key;
-use crate::v1::{Node, NodeBGPSpec, OrchRef};
+use crate::v1::{Node, NodeBGPSpec, OrchRef, Subnet};
 
 /// The values that stand for a node, besides the metadata key that makes it exist.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,8 +32,8 @@ impl NodeParts {
     #[must_use]
     pub fn of(node: &Node) -> Self {
         let bgp = node.spec.bgp.as_ref();
-        let v4 = bgp.and_then(|bgp| bgp.ipv4_address);
-        let v6 = bgp.and_then(|bgp| bgp.ipv6_address);
+        let v4 = bgp.and_then(|bgp| bgp.ipv4_address?.0);
+        let v6 = bgp.and_then(|bgp| bgp.ipv6_address?.0);
         let address = |cidr: Option<Cidr>| cidr.map(|cidr| cidr.address().to_string());
         let network = |cidr: Option<Cidr>| cidr.map(|cidr| cidr.masked().to_string());
         Self {
@@ -98,7 +98,11 @@ pub fn decode_node(name: &str, parts: &NodeParts) -> Result<Node, StoredError> {
                 Some(number)
             }
         };
-        node.spec.bgp = Some(NodeBGPSpec { as_number, ipv4_address, ipv6_address });
+        node.spec.bgp = Some(NodeBGPSpec {
+            as_number,
+            ipv4_address: ipv4_address.map(Subnet::from),
+            ipv6_address: ipv6_address.map(Subnet::from),
+        });
     }
     if let Some(text) = parts.orch_refs.as_deref() {
         let refs = serde_json::from_str::<Option<Vec<StoredRef>>>(text);

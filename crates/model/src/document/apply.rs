@@ -72,7 +72,7 @@ fn no_shape() -> Shape {
 
 /// A field of a head, which only decoding uses.
 const fn head_field(json: &'static str, go: &'static str, shape: fn() -> Shape) -> FieldSchema {
-    FieldSchema { json, go, doc: "", keep: true, shape }
+    FieldSchema { json, go, doc: "", keep: true, shape, text_type: "string" }
 }
 
 macro_rules! head_schemas {

@@ -35,7 +35,7 @@ record! {
     /// Where the datastore is and who asks.
     CalicoAPIConfigSpec = "api.CalicoAPIConfigSpec" {
         /// `etcdv2`, `kubernetes`, or `sqlite` for the embedded datastore; absent = `etcdv2`.
-        datastore_type: Option<String> = "datastoreType" "DatastoreType";
+        datastore_type: Option<String> as "api.DatastoreType" = "datastoreType" "DatastoreType";
         /// etcd: `http` or `https`, with `etcdAuthority`.
         etcd_scheme: String = "etcdScheme" "EtcdScheme";
         /// etcd: `host:port`.

@@ -14,7 +14,7 @@ record! {
     /// What names a BGP peer.
     BGPPeerMetadata = "api.BGPPeerMetadata" {
         /// `global`, or `node`.
-        scope: String = "scope" "Scope" keep;
+        scope: String as "scope.Scope" = "scope" "Scope" keep;
         /// The node, when scope is `node`.
         node: String = "node" "Node";
         /// The neighbour's address.

@@ -36,6 +36,6 @@ record! {
         /// On for this pool; IPv4 only. Also switches the global `ipip` on.
         enabled: bool = "enabled" "Enabled";
         /// `always`, or `cross-subnet`; empty means always.
-        mode: String = "mode" "Mode";
+        mode: String as "ipip.Mode" = "mode" "Mode";
     }
 }

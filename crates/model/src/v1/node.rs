@@ -1,5 +1,7 @@
 //! The node (`spec/api-v1.md` 4.6).
 
+use std::fmt;
+
 use margay_net::{AsNumber, Cidr};
 
 use crate::record::record;
@@ -28,15 +30,36 @@ record! {
     }
 }
 
+/// An address with its subnet: `None` is an empty text in the document, which validation refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet(pub Option<Cidr>);
+
+// === impl Subnet ===
+
+impl From<Cidr> for Subnet {
+    fn from(cidr: Cidr) -> Self {
+        Self(Some(cidr))
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(cidr) => cidr.fmt(f),
+            None => f.pad("<nil>"),
+        }
+    }
+}
+
 record! {
     /// BGP settings of a node. At least one address is needed.
     NodeBGPSpec = "api.NodeBGPSpec" {
         /// Its AS number; absent = the global one.
         as_number: Option<AsNumber> = "asNumber" "ASNumber";
         /// Its IPv4 address and subnet.
-        ipv4_address: Option<Cidr> = "ipv4Address" "IPv4Address";
+        ipv4_address: Option<Subnet> = "ipv4Address" "IPv4Address";
         /// Its IPv6 address and subnet.
-        ipv6_address: Option<Cidr> = "ipv6Address" "IPv6Address";
+        ipv6_address: Option<Subnet> = "ipv6Address" "IPv6Address";
     }
 }
 

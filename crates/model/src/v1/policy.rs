@@ -36,6 +36,6 @@ record! {
         /// Applies before destination NAT, to ingress only.
         pre_dnat: bool = "preDNAT" "PreDNAT";
         /// Which directions it decides: `ingress`, `egress`. Filled in from the rules when empty.
-        types: Vec<String> = "types" "Types";
+        types: Vec<String> as "api.PolicyType" = "types" "Types";
     }
 }

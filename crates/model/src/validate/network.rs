@@ -5,7 +5,7 @@ use margay_net::{Cidr, IpVersion};
 use super::{Checker, Fault, Scope, go_pointer};
 use crate::decode::Segment;
 use crate::pattern::Pattern;
-use crate::v1::{BGPPeerMetadata, IPPoolSpec, IpPool, Node, NodeBGPSpec};
+use crate::v1::{BGPPeerMetadata, IPPoolSpec, IpPool, Node, NodeBGPSpec, Subnet};
 
 pub(super) fn pool(checker: &mut Checker, document: &IpPool, scope: Scope) {
     if scope == Scope::Metadata {
@@ -96,7 +96,7 @@ fn node_bgp(c: &mut Checker, bgp: &NodeBGPSpec) {
             "invalid IPv6 address and subnet specified",
         ),
     ] {
-        if address.is_some_and(|address| address.version() != version) {
+        if address.is_some_and(|Subnet(cidr)| cidr.is_none_or(|cidr| cidr.version() != version)) {
             c.within(Segment::Field(field), |c| {
                 c.report(fault(name, go_pointer(address.as_ref()), reason, None))
             });

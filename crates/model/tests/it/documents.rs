@@ -63,7 +63,7 @@ fn a_hard_fault_wins_over_a_soft_one_and_both_over_unknown_fields() {
     };
     assert_eq!(
         policy("{order: x, types: 5}"),
-        "error parsing document: cannot parse number '5' into field PolicySpec.types of type []string"
+        "error parsing document: cannot parse number '5' into field PolicySpec.types of type []api.PolicyType"
     );
     assert_eq!(
         policy("{order: x, doNotTrack: [1]}"),
@@ -130,4 +130,55 @@ fn specs_are_not_validated_where_only_names_count() {
     assert_eq!(load(source.as_bytes(), Scope::Metadata).unwrap().len(), 1);
     let unknown = "{kind: workloadEndpoint, apiVersion: v1, spec: {bogus: 1}}";
     assert!(load(unknown.as_bytes(), Scope::Metadata).is_err());
+}
+
+#[test]
+fn type_errors_name_the_named_go_types() {
+    let policy = |types: &str| {
+        upstream(&format!(
+            "{{apiVersion: v1, kind: policy, metadata: {{name: p}}, spec: {{types: {types}}}}}"
+        ))
+    };
+    let field = "error parsing document: cannot parse";
+    assert_eq!(
+        policy("x"),
+        format!("{field} string 'x' into field PolicySpec.types of type []api.PolicyType")
+    );
+    assert_eq!(
+        policy("[[]]"),
+        format!("{field} array '[]' into field PolicySpec.types of type api.PolicyType")
+    );
+    assert_eq!(
+        upstream("{apiVersion: v1, kind: bgpPeer, metadata: {peerIP: 1.1.1.1, scope: []}}"),
+        format!("{field} array '[]' into field BGPPeerMetadata.scope of type scope.Scope")
+    );
+    assert_eq!(
+        upstream("{apiVersion: v1, kind: ipPool, metadata: {cidr: 10.0.0.0/8}, spec: {ipip: {mode: {}}}}"),
+        format!("{field} object '{{}}' into field IPIPConfiguration.mode of type ipip.Mode")
+    );
+    assert_eq!(
+        upstream("{apiVersion: v1, kind: bgpPeer, metadata: {peerIP: 1.1.1.1, scope: global, node: []}}"),
+        format!("{field} array '[]' into field BGPPeerMetadata.node of type string"),
+        "a named type is that of its own field alone"
+    );
+}
+
+#[test]
+fn an_empty_bgp_address_of_a_node_is_an_address_of_no_version() {
+    let node = |bgp: &str| {
+        upstream(&format!("{{apiVersion: v1, kind: node, metadata: {{name: n}}, spec: {{bgp: {bgp}}}}}"))
+    };
+    let v4 = "BGP.IPv4Address = '<nil>' (invalid IPv4 address and subnet specified)";
+    let v6 = "BGP.IPv6Address = '<nil>' (invalid IPv6 address and subnet specified)";
+    assert_eq!(node("{ipv4Address: ''}"), format!("error with field {v4}"));
+    assert_eq!(node("{ipv4Address: '', ipv6Address: 'fd00::1/64'}"), format!("error with field {v4}"));
+    assert_eq!(node("{ipv4Address: 10.0.0.1, ipv6Address: ''}"), format!("error with field {v6}"));
+    assert_eq!(
+        node("{ipv4Address: '', ipv6Address: ''}"),
+        format!("error with the following fields:\n-  {v4}\n-  {v6}\n")
+    );
+    assert_eq!(
+        node("{ipv4Address: null}"),
+        "error with field BGP.IPv4Address = '<nil>' (no BGP IP address and subnet specified)"
+    );
 }

@@ -34,9 +34,9 @@ spec:
         faults(source),
         [
             "1:5:3: metadata.lables: unknown field 'lables'",
+            "1:7:10: spec.order: expected a number, found a string",
             "1:11:26: spec.ingress[0].source.nets[1]: invalid IP address: 10.0.0.0/33",
             "1:12:15: spec.ingress[0].source.ports[0]: minimum port number (20) is greater than maximum port number (10) in port range",
-            "1:7:10: spec.order: expected a number, found a string",
         ]
     );
 }
@@ -61,9 +61,9 @@ metadata: {node: n, name: h}
         faults(source),
         [
             "1:5:18: metadata.name: 'a b' is not allowed here: 1 to 128 of a-z A-Z 0-9 _ . - /",
+            "1:7:13: spec.selector: selector, column 6: expected '==', found '=' [write '==']",
             "1:9:14: spec.ingress[0].action: 'alow' is not one of allow, deny, log, pass [did you mean 'allow'?]",
             "1:9:30: spec.ingress[0].protocol: protocol name invalid [did you mean 'tcp'?]",
-            "1:7:13: spec.selector: selector, column 6: expected '==', found '=' [write '==']",
             "2:11:1: spec.interfaceName: neither interfaceName nor expectedIPs is given [name the host's interface, or an address it has]",
         ]
     );

@@ -208,8 +208,8 @@ fn node() -> impl Strategy<Value = Resource> {
             if v4.is_some() || v6.is_some() {
                 d.spec.bgp = Some(NodeBGPSpec {
                     as_number: number.map(AsNumber),
-                    ipv4_address: v4.and_then(|(ip, length)| Cidr::new(ip, length)),
-                    ipv6_address: v6.and_then(|(ip, length)| Cidr::new(ip, length)),
+                    ipv4_address: v4.and_then(|(ip, length)| Cidr::new(ip, length)).map(Into::into),
+                    ipv6_address: v6.and_then(|(ip, length)| Cidr::new(ip, length)).map(Into::into),
                 });
             }
             d.spec.orch_refs = refs
