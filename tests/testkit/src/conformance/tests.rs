@@ -2,8 +2,6 @@
 
 use super::*;
 
-const FILES: [&str; 2] = ["calicoctl.json", "random.json"];
-
 /// An actor that answers each step with what a table says.
 struct Puppet {
     answers: std::vec::IntoIter<(String, i32)>,
