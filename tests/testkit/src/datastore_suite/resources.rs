@@ -2,7 +2,8 @@
 
 use margay_model::Resource;
 use margay_model::v1::{
-    BgpPeer, HostEndpoint, IpPool, Node, NodeBGPSpec, OrchRef, Policy, Profile, Rule, WorkloadEndpoint,
+    BgpPeer, HostEndpoint, IpPool, Node, NodeBGPSpec, OrchRef, Policy, Profile, Rule, Subnet,
+    WorkloadEndpoint,
 };
 
 /// A resource of each kind.
@@ -104,8 +105,8 @@ pub fn node(name: &str) -> Resource {
     name.clone_into(&mut d.metadata.name);
     d.spec.bgp = Some(NodeBGPSpec {
         as_number: Some("64512".parse().unwrap()),
-        ipv4_address: Some("10.1.2.3/16".parse().unwrap()),
-        ipv6_address: Some("fd00::3/64".parse().unwrap()),
+        ipv4_address: Some(Subnet(Some("10.1.2.3/16".parse().unwrap()))),
+        ipv6_address: Some(Subnet(Some("fd00::3/64".parse().unwrap()))),
     });
     d.spec.orch_refs = vec![OrchRef { node_name: format!("{name}.local"), orchestrator: "k8s".to_owned() }];
     Resource::Node(Box::new(d))
