@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod auth;
+mod datastore;
 mod fake;
 mod keeping_on;
 mod misbehaviour;
