@@ -11,9 +11,17 @@ use serde_json::{Map, Value as Json};
 #[cfg(test)]
 mod tests;
 
-/// The members of a block that this crate writes.
-const NAMES: [&str; 7] =
-    ["cidr", "affinity", "strictAffinity", "allocations", "unallocated", "attributes", "hostAffinity"];
+/// The members of a block that this crate understands, older spellings included.
+const NAMES: [&str; 8] = [
+    "cidr",
+    "affinity",
+    "strictAffinity",
+    "strict_affinity",
+    "allocations",
+    "unallocated",
+    "attributes",
+    "hostAffinity",
+];
 
 /// The largest block that is believed: 2^16 addresses.
 const LARGEST: u8 = 16;
@@ -38,6 +46,8 @@ pub struct Block {
     allocations: Vec<Option<usize>>,
     unallocated: VecDeque<usize>,
     attributes: Vec<Attribute>,
+    /// No address was ever assigned: v1 then writes `null` for `attributes`, later an array.
+    unused: bool,
     other: Map<String, Json>,
 }
 
@@ -55,6 +65,17 @@ pub enum AssignError {
     /// It is assigned.
     #[error("Address already assigned in block")]
     Taken,
+    /// The block serves its owner only.
+    #[error("Block host affinity does not match")]
+    Strict,
+    /// An own block was wanted, and this is somebody else's.
+    #[error("Block affinity ({owner}) does not match provided ({host})")]
+    Foreign {
+        /// The block's owner, `host:NAME`; nothing for none.
+        owner: String,
+        /// The host that asked.
+        host: String,
+    },
 }
 
 // === impl Block ===
@@ -73,6 +94,7 @@ impl Block {
             allocations: vec![None; size],
             unallocated: (0..size).collect(),
             attributes: Vec::new(),
+            unused: true,
             other: Map::new(),
         })
     }
@@ -82,28 +104,28 @@ impl Block {
     /// # Errors
     /// It is not JSON of this shape.
     pub fn decode(text: &str) -> Result<Self, BlockError> {
-        let wrong = |what: &str| BlockError(format!("{what} is missing or not of its type"));
         let json: Json = serde_json::from_str(text).map_err(|error| BlockError(error.to_string()))?;
         let Json::Object(mut object) = json else { return Err(BlockError("expected an object".to_owned())) };
-        let cidr = object.get("cidr").and_then(Json::as_str).ok_or_else(|| wrong("cidr"))?;
+        let cidr = text_of(&object, "cidr")?.ok_or_else(|| wrong("cidr"))?;
         let cidr: Cidr = cidr.parse().map_err(|error| BlockError(format!("cidr: {error}")))?;
         let mut block = Self::new(cidr, None, false)?;
-        let strict = object.get("strictAffinity").or_else(|| object.get("strict_affinity"));
-        block.strict_affinity = strict.and_then(Json::as_bool).unwrap_or_default();
-        let owner = object.get("affinity").and_then(Json::as_str).filter(|owner| !owner.is_empty());
-        let legacy = object.get("hostAffinity").and_then(Json::as_str).filter(|host| !host.is_empty());
-        block.affinity = owner.map(str::to_owned).or_else(|| legacy.map(|host| format!("host:{host}")));
-        block.attributes = match object.get("attributes") {
-            None | Some(Json::Null) => Vec::new(),
-            Some(Json::Array(items)) => items.iter().map(Attribute::decode).collect::<Result<_, _>>()?,
-            Some(_) => return Err(wrong("attributes")),
+        block.strict_affinity = match flag_of(&object, "strictAffinity")? {
+            Some(strict) => strict,
+            None => flag_of(&object, "strict_affinity")?.unwrap_or_default(),
         };
-        let allocations =
-            object.get("allocations").and_then(Json::as_array).ok_or_else(|| wrong("allocations"))?;
-        let free = object.get("unallocated").and_then(Json::as_array).ok_or_else(|| wrong("unallocated"))?;
+        let legacy = text_of(&object, "hostAffinity")?.filter(|host| !host.is_empty());
+        let owner = text_of(&object, "affinity")?.filter(|owner| !owner.is_empty());
+        block.affinity = owner.map(str::to_owned).or_else(|| legacy.map(|host| format!("host:{host}")));
+        if let Some(items) = array_of(&object, "attributes")? {
+            block.attributes = items.iter().map(Attribute::decode).collect::<Result<_, _>>()?;
+            block.unused = false;
+        }
+        let allocations = array_of(&object, "allocations")?.ok_or_else(|| wrong("allocations"))?;
+        // Go reads a queue that is missing or null as an empty one; what is missing in it is repaired.
+        let free = array_of(&object, "unallocated")?.unwrap_or_default();
         block.fill(allocations, free)?;
-        for name in NAMES.iter().chain(&["strict_affinity"]) {
-            object.remove(*name);
+        for name in NAMES {
+            object.remove(name);
         }
         block.other = object;
         Ok(block)
@@ -115,17 +137,17 @@ impl Block {
             let (found, size) = (allocations.len(), self.allocations.len());
             return Err(BlockError(format!("{found} allocations in a block of {size} addresses")));
         }
+        let stored = self.attributes.len();
         for (ordinal, index) in allocations.iter().enumerate() {
             if index.is_null() {
                 continue;
             }
             let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
-            let index = index.filter(|index| *index < self.attributes.len());
             // An address whose attribute is lost is still somebody's: it stays assigned, to nobody we can name.
-            self.allocations[ordinal] = Some(index.unwrap_or_else(|| {
-                self.attributes.push(Attribute::default());
-                self.attributes.len() - 1
-            }));
+            let index = index
+                .filter(|index| *index < stored)
+                .unwrap_or_else(|| self.attribute_index(&Attribute::default()));
+            self.allocations[ordinal] = Some(index);
         }
         let mut seen = BTreeSet::new();
         let listed = free.iter().filter_map(|ordinal| ordinal.as_u64().and_then(|o| usize::try_from(o).ok()));
@@ -149,7 +171,11 @@ impl Block {
             self.allocations.iter().map(|index| Json::from(*index)).collect(),
         );
         object.insert("unallocated".to_owned(), self.unallocated.iter().copied().collect());
-        object.insert("attributes".to_owned(), self.attributes.iter().map(Attribute::encode).collect());
+        let attributes = match self.unused {
+            true => Json::Null,
+            false => self.attributes.iter().map(Attribute::encode).collect(),
+        };
+        object.insert("attributes".to_owned(), attributes);
         object.extend(self.other.clone());
         go_json(&Json::Object(object))
     }
@@ -189,6 +215,34 @@ impl Block {
     pub fn held_by(&self, handle: &str) -> usize {
         let holds = |index: &usize| self.attributes[*index].handle.as_deref() == Some(handle);
         self.allocations.iter().flatten().filter(|index| holds(index)).count()
+    }
+
+    /// Whether a host may assign from this block as from its own, which is asked before any other block is.
+    ///
+    /// # Errors
+    /// [`AssignError::Foreign`].
+    pub fn check_owner(&self, host: &str) -> Result<(), AssignError> {
+        if self.is_owned_by(host) {
+            return Ok(());
+        }
+        Err(AssignError::Foreign { owner: self.affinity.clone().unwrap_or_default(), host: host.to_owned() })
+    }
+
+    /// Whether a host may borrow or name an address of this block: always, unless it serves its owner only.
+    ///
+    /// # Errors
+    /// [`AssignError::Strict`].
+    pub fn check_strict(&self, host: &str) -> Result<(), AssignError> {
+        match self.strict_affinity && self.affinity.is_some() && !self.is_owned_by(host) {
+            true => Err(AssignError::Strict),
+            false => Ok(()),
+        }
+    }
+
+    /// True when the host owns the block.
+    #[must_use]
+    pub fn is_owned_by(&self, host: &str) -> bool {
+        self.affinity.as_deref().and_then(|owner| owner.strip_prefix("host:")) == Some(host)
     }
 
     /// Assigns up to `count` addresses, those first that have been free the longest.
@@ -248,6 +302,7 @@ impl Block {
     }
 
     fn attribute_index(&mut self, attribute: &Attribute) -> usize {
+        self.unused = false;
         self.attributes.iter().position(|known| known == attribute).unwrap_or_else(|| {
             self.attributes.push(attribute.clone());
             self.attributes.len() - 1
@@ -314,13 +369,14 @@ impl Attribute {
             return Err(BlockError("attributes hold no object".to_owned()));
         };
         let mut other = object.clone();
-        let handle = other.remove("handle_id").and_then(|handle| handle.as_str().map(str::to_owned));
+        let handle = text_of(object, "handle_id")?.map(str::to_owned);
+        other.remove("handle_id");
         let secondary = match other.remove("secondary") {
             None | Some(Json::Null) => None,
             Some(Json::Object(notes)) => {
                 Some(notes.into_iter().map(|(name, note)| (name, note_text(note))).collect())
             }
-            Some(_) => return Err(BlockError("secondary is no object".to_owned())),
+            Some(_) => return Err(wrong("secondary")),
         };
         Ok(Self { handle, secondary, other })
     }
@@ -337,19 +393,62 @@ impl Attribute {
     }
 }
 
+/// A note's text. Only texts are ever noted; Go reads null as an empty one.
 fn note_text(note: Json) -> String {
     match note {
         Json::String(text) => text,
+        Json::Null => String::new(),
         other => other.to_string(),
     }
 }
 
-/// Compact JSON as Go writes it: `<`, `>`, `&` and two separators are escaped.
+fn wrong(what: &str) -> BlockError {
+    BlockError(format!("{what} is missing or not of its type"))
+}
+
+/// A member that is a text; none when it is absent or null.
+fn text_of<'a>(object: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, BlockError> {
+    match object.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(member) => member.as_str().map(Some).ok_or_else(|| wrong(name)),
+    }
+}
+
+/// A member that is true or false; none when it is absent or null.
+fn flag_of(object: &Map<String, Json>, name: &str) -> Result<Option<bool>, BlockError> {
+    match object.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(member) => member.as_bool().map(Some).ok_or_else(|| wrong(name)),
+    }
+}
+
+/// A member that is an array; none when it is absent or null.
+fn array_of<'a>(object: &'a Map<String, Json>, name: &str) -> Result<Option<&'a [Json]>, BlockError> {
+    match object.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(member) => member.as_array().map(|items| Some(items.as_slice())).ok_or_else(|| wrong(name)),
+    }
+}
+
+/// Compact JSON as Go 1.8 writes it: `<`, `>`, `&` and two separators are escaped, and only `\n`, `\r` and `\t` have
+/// escapes of one letter.
 pub(crate) fn go_json(json: &Json) -> String {
-    let mut out = String::new();
-    for c in json.to_string().chars() {
+    let text = json.to_string();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            // A backslash begins an escape, whose letter is never looked at again.
+            '\\' => match rest.next() {
+                Some('b') => out.push_str("\\u0008"),
+                Some('f') => out.push_str("\\u000c"),
+                escaped => out.extend(['\\'].into_iter().chain(escaped)),
+            },
             c => out.push(c),
         }
     }

@@ -13,15 +13,25 @@ pub struct Handle {
     object: Map<String, Json>,
 }
 
+/// Why a record is no handle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct HandleError(String);
+
 // === impl Handle ===
 
 impl Handle {
     /// Reads a stored handle.
     ///
     /// # Errors
-    /// It is not a JSON object.
-    pub fn decode(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text).map(|object| Self { object })
+    /// It is no JSON object, or its `block` is none.
+    pub fn decode(text: &str) -> Result<Self, HandleError> {
+        let object: Map<String, Json> =
+            serde_json::from_str(text).map_err(|error| HandleError(error.to_string()))?;
+        match object.get("block") {
+            None | Some(Json::Null | Json::Object(_)) => Ok(Self { object }),
+            Some(_) => Err(HandleError("block is not of its type".to_owned())),
+        }
     }
 
     /// The stored form.
@@ -41,7 +51,17 @@ impl Handle {
         if count == 0 {
             return blocks.shift_remove(&name).is_some();
         }
-        blocks.insert(name, count.into()) != Some(count.into())
+        let changed = blocks.insert(name, count.into()) != Some(count.into());
+        // As Go writes a map.
+        blocks.sort_keys();
+        changed
+    }
+
+    /// As [`Self::set`], for a block that it names already: after a release, an entry that another release of the same
+    /// block has removed meanwhile must not come back.
+    pub fn correct(&mut self, block: Cidr, count: usize) -> bool {
+        let named = self.object.get("block").and_then(|blocks| blocks.get(block.to_string())).is_some();
+        named && self.set(block, count)
     }
 
     /// True when it names no block any more.
@@ -53,16 +73,48 @@ impl Handle {
 
 #[cfg(test)]
 mod tests {
+    use margay_net::Cidr;
+
     use super::Handle;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn counts_are_set_and_foreign_members_stay() {
         let mut handle = Handle::decode(r#"{"block":{"10.0.0.0/26":2,"10.0.1.0/26":1},"id":"h<"}"#).unwrap();
-        let block = "10.0.0.0/26".parse().unwrap();
+        let block = cidr("10.0.0.0/26");
         assert!(handle.set(block, 1) && !handle.set(block, 1));
         assert_eq!(handle.encode(), r#"{"block":{"10.0.0.0/26":1,"10.0.1.0/26":1},"id":"h\u003c"}"#);
         assert!(handle.set(block, 0) && !handle.is_empty());
-        assert!(handle.set("10.0.1.0/26".parse().unwrap(), 0) && handle.is_empty());
-        assert!(Handle::default().is_empty() && Handle::decode("[]").is_err());
+        assert!(handle.set(cidr("10.0.1.0/26"), 0) && handle.is_empty());
+        assert!(Handle::default().is_empty());
+    }
+
+    #[test]
+    fn blocks_are_written_in_the_order_of_a_go_map() {
+        let mut handle = Handle::default();
+        handle.set(cidr("fd80::/122"), 1);
+        handle.set(cidr("10.0.9.0/26"), 2);
+        handle.set(cidr("10.0.10.0/26"), 3);
+        assert_eq!(handle.encode(), r#"{"block":{"10.0.10.0/26":3,"10.0.9.0/26":2,"fd80::/122":1}}"#);
+    }
+
+    #[test]
+    fn a_correction_brings_no_block_back() {
+        let mut handle = Handle::decode(r#"{"block":{"10.0.0.0/26":9},"deleted":false}"#).unwrap();
+        assert!(!handle.correct(cidr("10.0.1.0/26"), 1));
+        assert!(handle.correct(cidr("10.0.0.0/26"), 2) && !handle.correct(cidr("10.0.0.0/26"), 2));
+        assert_eq!(handle.encode(), r#"{"block":{"10.0.0.0/26":2},"deleted":false}"#);
+    }
+
+    #[test]
+    fn nonsense_is_an_error_and_an_absent_map_is_empty() {
+        for text in ["", "[]", "null", r#"{"block":[]}"#, r#"{"block":7}"#] {
+            assert!(Handle::decode(text).is_err(), "{text}");
+        }
+        assert!(Handle::decode(r#"{"block":null}"#).unwrap().is_empty());
+        assert!(Handle::decode("{}").unwrap().is_empty());
     }
 }

@@ -51,9 +51,9 @@ impl fmt::Display for Shown {
 /// # Errors
 /// The datastore failed or the block cannot be understood.
 pub async fn show<D: Datastore>(store: &D, ip: Ip) -> Result<Shown> {
-    let state = match find(store, ip).await? {
+    let state = match holders(store, &[ip]).await?.pop() {
         None => State::NoBlock,
-        Some((_, block)) => match block.attribute(ip) {
+        Some(Holder { block, .. }) => match block.attribute(ip) {
             None => State::NotAssignedInBlock,
             Some(attribute) => match &attribute.secondary {
                 Some(notes) if !notes.is_empty() => State::Attributes(notes.clone()),
@@ -64,31 +64,88 @@ pub async fn show<D: Datastore>(store: &D, ip: Ip) -> Result<Shown> {
     Ok(Shown { ip, state })
 }
 
-/// The block that holds an address: the one of v1's size, or, written by v3, of any other.
-pub(crate) async fn find<D: Datastore>(store: &D, ip: Ip) -> Result<Option<(Record, Block)>> {
+/// A block as it was read, and those of the addresses asked for that lie in it.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) record: Record,
+    pub(crate) block: Block,
+    pub(crate) addresses: Vec<Ip>,
+}
+
+/// The blocks that hold addresses: those of v1's size, or, written by v3, of any other. Addresses without are left out.
+pub(crate) async fn holders<D: Datastore>(store: &D, addresses: &[Ip]) -> Result<Vec<Holder>> {
+    let mut by_block: BTreeMap<Cidr, Vec<Ip>> = BTreeMap::new();
+    for ip in addresses {
+        by_block.entry(v1_block(*ip)).or_default().push(*ip);
+    }
+    let mut holders = Vec::new();
+    let mut elsewhere = Vec::new();
+    for (cidr, addresses) in by_block {
+        match store.get_record(&Key::IpamBlock { cidr }).await? {
+            Some(record) => holders.push(Holder::read(record, addresses)?),
+            None => elsewhere.extend(addresses),
+        }
+    }
+    for version in [IpVersion::V4, IpVersion::V6] {
+        let here: Vec<Ip> = elsewhere.iter().copied().filter(|ip| ip.version() == version).collect();
+        if !here.is_empty() {
+            holders.extend(other_holders(store, version, here).await?);
+        }
+    }
+    Ok(holders)
+}
+
+/// The blocks of other sizes that hold addresses, of all that there are.
+async fn other_holders<D: Datastore>(
+    store: &D,
+    version: IpVersion,
+    mut addresses: Vec<Ip>,
+) -> Result<Vec<Holder>> {
+    let mut records = Vec::new();
+    let mut visit = |record: Record| {
+        if let Key::IpamBlock { cidr } = record.key
+            && addresses.iter().any(|ip| cidr.contains_ip(*ip))
+        {
+            records.push((cidr, record));
+        }
+    };
+    store.list_records(&RecordSet::IpamBlocks(Some(version)), &mut visit).await?;
+    // Blocks never overlap; should they do so all the same, the one that says most about an address is believed.
+    records.sort_by_key(|(cidr, _)| cidr.host_bits());
+    let mut holders = Vec::new();
+    for (cidr, record) in records {
+        let (here, left) = addresses.into_iter().partition(|ip| cidr.contains_ip(*ip));
+        addresses = left;
+        holders.push(Holder::read(record, here)?);
+    }
+    Ok(holders)
+}
+
+fn v1_block(ip: Ip) -> Cidr {
     let length = match ip.version() {
         IpVersion::V4 => 26,
         IpVersion::V6 => 122,
     };
-    if let Some(cidr) = Cidr::new(ip, length).map(Cidr::masked)
-        && let Some(record) = store.get_record(&Key::IpamBlock { cidr }).await?
-    {
-        return read(record).map(Some);
+    Cidr::new(ip, length).expect("shorter than an address of its version").masked()
+}
+
+// === impl Holder ===
+
+impl Holder {
+    fn read(record: Record, addresses: Vec<Ip>) -> Result<Self> {
+        let block = read(&record)?;
+        Ok(Self { record, block, addresses })
     }
-    let mut found = None;
-    let mut visit = |record: Record| {
-        if matches!(record.key, Key::IpamBlock { cidr } if cidr.contains_ip(ip)) {
-            found = Some(record);
-        }
-    };
-    store.list_records(&RecordSet::IpamBlocks(Some(ip.version())), &mut visit).await?;
-    found.map(read).transpose()
 }
 
 /// Reads a stored block.
-pub(crate) fn read(record: Record) -> Result<(Record, Block)> {
-    match Block::decode(&record.value) {
-        Ok(block) => Ok((record, block)),
-        Err(error) => Err(Error::BadRecord { key: record.key.to_string(), reason: error.to_string() }),
+pub(crate) fn read(record: &Record) -> Result<Block> {
+    let bad = |reason: String| Error::BadRecord { key: record.key.to_string(), reason };
+    let block = Block::decode(&record.value).map_err(|error| bad(error.to_string()))?;
+    match &record.key {
+        Key::IpamBlock { cidr } if cidr.masked() != block.cidr() => {
+            Err(bad(format!("it holds the block {}", block.cidr())))
+        }
+        _ => Ok(block),
     }
 }
