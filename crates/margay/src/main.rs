@@ -1,5 +1,6 @@
 //! The one executable: picks the program and hands it the process's streams, environment and clock.
 
+mod crash;
 mod dispatch;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use margay_ctl::Invocation;
 
 fn main() -> ExitCode {
+    crash::install();
     let mut args = std::env::args_os();
     let program = dispatch::dispatch(&args.next().unwrap_or_default());
     let env = environment();
