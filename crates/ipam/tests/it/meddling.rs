@@ -31,13 +31,13 @@ impl MeddledKv {
     /// Before our next write or delete of `key`, others write `value` there, or remove the key.
     pub(crate) fn before_write(&self, key: &'static str, value: Option<&str>) {
         let value = value.map(str::to_owned);
-        self.meddlers.lock().unwrap().push(Box::new(move |kv, ours| {
+        self.meddlers.lock().expect("no test panics under the lock").push(Box::new(move |kv, ours| {
             if ours != key {
                 return false;
             }
             match &value {
-                Some(value) => drop(now(kv.put(key, value, Precondition::None, None)).unwrap()),
-                None => now(kv.delete(key, Precondition::None)).unwrap(),
+                Some(value) => write(kv, key, value),
+                None => now(kv.delete(key, Precondition::None)).expect("memory removes every key"),
             }
             true
         }));
@@ -51,10 +51,10 @@ impl MeddledKv {
         second: &'static str,
         second_value: &'static str,
     ) {
-        self.meddlers.lock().unwrap().push(Box::new(move |kv, ours| {
+        self.meddlers.lock().expect("no test panics under the lock").push(Box::new(move |kv, ours| {
             if ours == key {
-                now(kv.put(key, value, Precondition::None, None)).unwrap();
-                now(kv.put(second, second_value, Precondition::None, None)).unwrap();
+                write(kv, key, value);
+                write(kv, second, second_value);
             }
             ours == key
         }));
@@ -62,10 +62,10 @@ impl MeddledKv {
 
     /// Before each of our writes of `key` others write what stands there again.
     pub(crate) fn always_before_write(&self, key: &'static str) {
-        self.meddlers.lock().unwrap().push(Box::new(move |kv, ours| {
+        self.meddlers.lock().expect("no test panics under the lock").push(Box::new(move |kv, ours| {
             if ours == key {
-                let stored = now(kv.get(key)).unwrap().expect("a value to write again");
-                now(kv.put(key, &stored.value, Precondition::None, None)).unwrap();
+                let stored = now(kv.get(key)).expect("memory can be read").expect("a value to write again");
+                write(kv, key, &stored.value);
             }
             false
         }));
@@ -73,21 +73,25 @@ impl MeddledKv {
 
     /// True when all that others were to write once is written.
     pub(crate) fn all_meddled(&self) -> bool {
-        self.meddlers.lock().unwrap().is_empty()
+        self.meddlers.lock().expect("no test panics under the lock").is_empty()
     }
 
     /// The keys read and the directories listed since the last call.
     pub(crate) fn take_reads(&self) -> Vec<String> {
-        std::mem::take(&mut self.reads.lock().unwrap())
+        std::mem::take(&mut self.reads.lock().expect("no test panics under the lock"))
     }
 
     fn meddle(&self, key: &str) {
-        let mut meddlers = self.meddlers.lock().unwrap();
+        let mut meddlers = self.meddlers.lock().expect("no test panics under the lock");
         let due = meddlers.iter_mut().position(|meddler| meddler(&self.inner, key));
         if let Some(due) = due {
             drop(meddlers.remove(due));
         }
     }
+}
+
+fn write(kv: &MemoryKv, key: &str, value: &str) {
+    now(kv.put(key, value, Precondition::None, None)).expect("memory takes every key");
 }
 
 /// The outcome of a future that never waits, as all of memory's do.
@@ -104,12 +108,12 @@ impl Kv for MeddledKv {
     type Watch = <MemoryKv as Kv>::Watch;
 
     async fn get(&self, key: &str) -> Result<Option<Entry>> {
-        self.reads.lock().unwrap().push(key.to_owned());
+        self.reads.lock().expect("no test panics under the lock").push(key.to_owned());
         self.inner.get(key).await
     }
 
     async fn list(&self, prefix: &str, visit: &mut (dyn FnMut(EntryRef<'_>) + Send)) -> Result<Listing> {
-        self.reads.lock().unwrap().push(prefix.to_owned());
+        self.reads.lock().expect("no test panics under the lock").push(prefix.to_owned());
         self.inner.list(prefix, visit).await
     }
 

@@ -17,7 +17,7 @@ const ASSIGNED: &str = r#"{"cidr":"10.0.0.0/30","affinity":"host:rack1","strictA
 
 async fn allocations(kv: &MeddledKv) -> String {
     let block = value(kv, BLOCK).await.expect("the block stays");
-    let block: serde_json::Value = serde_json::from_str(&block).unwrap();
+    let block: serde_json::Value = serde_json::from_str(&block).expect("a block is JSON");
     format!("{} {}", block["affinity"], block["allocations"])
 }
 
