@@ -11,13 +11,17 @@ UPSTREAM_NAMES := calicoctl
 
 release := target/release/margay
 
+# What `version` says of a release build.
+stamp = MARGAY_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown)" \
+    MARGAY_DATE="$$(git log -1 --format=%cI 2>/dev/null || echo unknown)"
+
 .PHONY: help demo test test-full test-needs lint format gen bench fuzz install
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: ## build, then play with real documents on a throw-away embedded store
-	@$(CARGO) build --release --locked --quiet -p margay
+	@$(stamp) $(CARGO) build --release --locked --quiet -p margay
 	@scripts/demo.sh $(release)
 
 test: test-needs lint ## what a merge has to pass: lints, documentation, every test, generated files
@@ -51,7 +55,7 @@ gen: ## write docs/reference from the code's own tables
 	$(CARGO) xtask gen
 
 bench: ## measure beside the peers; writes docs/benchmarks.md
-	$(CARGO) build --release --locked -p margay
+	$(stamp) $(CARGO) build --release --locked -p margay
 	$(CARGO) build --release --locked --manifest-path bench/Cargo.toml
 	bench/run.py $(release) --output docs/benchmarks.md
 
@@ -59,7 +63,7 @@ fuzz: ## run every fuzz target for a while
 	@if [ -x fuzz/run ]; then fuzz/run; else echo 'there is no fuzz/run in this tree' >&2; exit 1; fi
 
 install: ## install under DESTDIR and PREFIX (default /usr/local)
-	$(CARGO) build --release --locked -p margay
+	$(stamp) $(CARGO) build --release --locked -p margay
 	install -D -m 0755 $(release) $(DESTDIR)$(PREFIX)/bin/margay
 	for name in $(UPSTREAM_NAMES); do \
 	    install -D -m 0755 $(release) $(DESTDIR)$(PREFIX)/bin/$$name; \
