@@ -6,6 +6,8 @@
 
 mod apply;
 
+use std::borrow::Cow;
+
 use margay_text::tree::{Node, NodeValue, Span};
 
 use crate::decode::{Class, Decoder, Finding, Segment, describe, is_null, locate, path_text};
@@ -68,7 +70,7 @@ struct Collector {
 /// [`Refusal`] with all faults of all documents.
 pub fn load(source: &[u8], scope: Scope) -> Result<Loaded, Refusal> {
     let mut collector = Collector::default();
-    for document in margay_text::read::documents(source) {
+    for document in margay_text::read::documents(&separated(source)) {
         match document {
             Ok(document) => {
                 collector.document = document.number;
@@ -94,6 +96,21 @@ pub fn load(source: &[u8], scope: Scope) -> Result<Loaded, Refusal> {
             Err(Refusal { upstream, faults })
         }
     }
+}
+
+/// The input with what stands directly behind a `---` that starts a line blanked out; places stay what they were.
+///
+/// COMPAT(stream-splitting): upstream cuts at every such line, whatever follows (`---foo`), and no document of ours can hold
+/// one. Behind a blank the document goes on, as YAML has it.
+fn separated(source: &[u8]) -> Cow<'_, [u8]> {
+    let glued = |bytes: &[u8]| bytes.starts_with(b"\n---") && !bytes[4].is_ascii_whitespace();
+    let starts: Vec<usize> = (4..source.len()).filter(|at| glued(&source[at - 4..=*at])).collect();
+    let mut source = Cow::Borrowed(source);
+    for start in starts {
+        let line = source.to_mut()[start..].iter_mut().take_while(|byte| **byte != b'\n');
+        line.for_each(|byte| *byte = b' ');
+    }
+    source
 }
 
 // === impl Collector ===

@@ -21,6 +21,23 @@ fn blank_documents_count_for_nothing() {
 }
 
 #[test]
+fn text_glued_to_a_marker_goes_with_it() {
+    for marker in ["---foo", "----", "---# x", "---é"] {
+        assert_eq!(upstream(&format!("{W}{marker}\n{W}")), "2 loaded", "{marker}");
+        assert_eq!(upstream(&format!("{W}{marker}")), "1 loaded", "{marker}");
+    }
+    // Nothing stands before the first line, inside a block it is text, and behind a blank the document goes on.
+    assert!(upstream(&format!("---foo\n{W}")).starts_with("error parsing document: yaml: "));
+    let block =
+        "apiVersion: v1\nkind: policy\nmetadata:\n  name: p\n  annotations:\n    a: |\n     x\n     ---y\n";
+    let resource = load(block.as_bytes(), Scope::All).unwrap().remove(0).resource;
+    assert!(format!("{:?}", resource.value()).contains("x\\n---y\\n"));
+    assert_eq!(upstream(&format!("{W}--- {{}}\n")), "Unknown resource type () and/or version ()");
+    let refusal = load(format!("{W}---foo\n{W}x: 1\n").as_bytes(), Scope::All).unwrap_err();
+    assert_eq!((refusal.faults[0].document, refusal.faults[0].span.line), (2, 10));
+}
+
+#[test]
 fn heads_are_refused_as_upstream_refuses_them() {
     for (source, line) in [
         ("{}", "Unknown resource type () and/or version ()"),
