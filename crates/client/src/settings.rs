@@ -219,7 +219,13 @@ impl Settings {
     /// The file cannot be read or understood, or a variable cannot.
     pub fn load(sources: &Sources<'_>) -> Result<Self, SettingsError> {
         let path = sources.cwd.join(sources.config_path);
-        match std::fs::metadata(&path) {
+        let found = if sources.config_path.is_empty() {
+            // Joined, the empty path would be the directory itself.
+            Err(std::io::ErrorKind::NotFound.into())
+        } else {
+            std::fs::metadata(&path)
+        };
+        match found {
             Ok(_) => file::load(sources, &path),
             Err(_) if sources.config_is_default => environment::load(sources),
             Err(error) => Err(SettingsError::NoFile {

@@ -203,16 +203,17 @@ fn a_missing_file_counts_only_when_it_was_named() {
         Settings::load(&Sources {
             config_path: path,
             config_is_default: is_default,
-            cwd: Path::new("/nonexistent"),
+            cwd: Path::new("/"),
             env: &none,
             default: DatastoreKind::Etcd,
         })
     };
     assert!(load("/etc/absent.cfg", true).is_ok());
-    let error = load("other.cfg", false).unwrap_err();
-    assert_eq!(error.to_string(), "Error reading config file: other.cfg");
+    let error = load("absent.cfg", false).unwrap_err();
+    assert_eq!(error.to_string(), "Error reading config file: absent.cfg");
     assert!(!error.is_prefixed());
     assert_eq!(error.reasons(), ["no such file or directory"]);
+    assert_eq!(load("", false).unwrap_err().to_string(), "Error reading config file: ");
 }
 
 #[test]
