@@ -28,6 +28,8 @@ pub(crate) enum NodeDatastore {
     Unsupported,
     /// The settings cannot be read; the text says why.
     Invalid(String),
+    /// The named file of settings is not there; the text is the line to print.
+    NoFile(String),
 }
 
 /// Where etcd is; an empty text counts as not set.

@@ -198,7 +198,8 @@ impl<'s, 'i> Session<'s, 'i> {
                 default: DatastoreKind::Etcd,
             };
             match Settings::load(&sources) {
-                Err(error) => NodeDatastore::Invalid(error.to_string()),
+                Err(error) if error.is_prefixed() => NodeDatastore::Invalid(error.to_string()),
+                Err(error) => NodeDatastore::NoFile(error.to_string()),
                 Ok(settings) if settings.datastore != DatastoreKind::Etcd => NodeDatastore::Unsupported,
                 Ok(settings) => NodeDatastore::EtcdV2(EtcdSettings {
                     endpoints: settings.etcd.endpoints,

@@ -27,7 +27,8 @@ const START: Duration = Duration::from_secs(10);
 /// The line by which the container says so.
 const STARTED: &str = "Calico node started successfully";
 
-/// An option or setting that is refused; `Display` is the text after `Error executing command: `.
+/// An option or setting that is refused; `Display` is the text after `Error executing command: `, but for
+/// [`Refused::NoFile`], whose text stands alone.
 #[derive(Debug, PartialEq, Eq)]
 enum Refused {
     Ip(String),
@@ -37,6 +38,7 @@ enum Refused {
     Method(MethodError),
     NodeName,
     Config(String),
+    NoFile(String),
     Datastore,
     Prefix(String),
     Labels,
@@ -63,6 +65,7 @@ impl fmt::Display for Refused {
             Self::Method(error) => error.fmt(f),
             Self::NodeName => f.write_str("unable to determine node name"),
             Self::Config(_) => f.write_str("invalid config file"),
+            Self::NoFile(line) => f.write_str(line),
             Self::Datastore => f.write_str("unsupported backend specified in config"),
             Self::Prefix(text) => write!(f, "invalid interface prefix '{text}'"),
             Self::Labels => f.write_str("invalid to disable Docker Networking and enable Container labels"),
@@ -93,6 +96,7 @@ impl Refused {
             | Self::AsNumber(_)
             | Self::Method(_)
             | Self::NodeName
+            | Self::NoFile(_)
             | Self::Labels => None,
         }
     }
@@ -135,6 +139,11 @@ pub(super) fn run(
             if let Some(hint) = refused.hint() {
                 writeln!(invocation.stderr, "hint: {hint}")?;
             }
+            // COMPAT(absent settings file): upstream ends where it looks for the file, before it would add the prefix.
+            if let Refused::NoFile(line) = &refused {
+                writeln!(invocation.stdout, "{line}")?;
+                return Ok(ExitCode::FAILURE);
+            }
             return fail(invocation.stdout, &refused.to_string());
         }
     };
@@ -170,6 +179,7 @@ fn plan(
         NodeDatastore::EtcdV2(etcd) => etcd,
         NodeDatastore::Unsupported => return Err(Refused::Datastore),
         NodeDatastore::Invalid(reason) => return Err(Refused::Config(reason)),
+        NodeDatastore::NoFile(line) => return Err(Refused::NoFile(line)),
     };
     let prefix = &args.docker_networking_ifprefix;
     if prefix.is_empty() || !prefix.chars().all(|letter| letter.is_ascii_alphanumeric()) {

@@ -126,6 +126,12 @@ fn settings_are_looked_at_behind_the_name_and_before_the_prefix() {
         (outcome.stdout.as_str(), outcome.stderr.as_str()),
         ("Error executing command: invalid config file\n", "hint: syntax error in x: y\n")
     );
+    let absent = NodeDatastore::NoFile("Error reading config file: x".to_owned());
+    let outcome = run_on("--dryrun --name=n --docker-networking-ifprefix=-", absent, &host);
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.exit),
+        ("Error reading config file: x\n", ExitCode::FAILURE)
+    );
     let outcome =
         run_on("--dryrun --name=n --docker-networking-ifprefix=-", NodeDatastore::Unsupported, &host);
     assert_eq!(outcome.stdout, "Error executing command: unsupported backend specified in config\n");
