@@ -31,7 +31,8 @@ pub struct FieldSchema {
     pub keep: bool,
     /// The shape of its value.
     pub shape: fn() -> Shape,
-    /// The Go type of its text, printed in type errors: `string`, or a named type such as `scope.Scope`.
+    /// The Go type of its text, printed in type errors: `string`, a named type such as `scope.Scope`, or that of its
+    /// elements where they are pointers.
     pub text_type: &'static str,
 }
 
@@ -103,7 +104,7 @@ pub fn fold_eq(a: &str, b: &str) -> bool {
 }
 
 /// Declares a record: `field: type = "json" "Go";`, with `keep` behind it when it is printed even if empty, and
-/// `as "pkg.Type"` behind the type when Go has a named type for the text.
+/// `as "pkg.Type"` behind the type when Go has a named type for the text, or a pointer in a list.
 /// `display` names the function that is the Go type's `String()`.
 macro_rules! record {
     (
@@ -133,7 +134,6 @@ macro_rules! record {
                 },)*],
             };
 
-            #[allow(unused_assignments, reason = "the last increment of the counter")]
             fn decode_field(
                 &mut self,
                 index: usize,
