@@ -140,15 +140,14 @@ macro_rules! record {
                 node: &margay_text::tree::Node,
                 decoder: &mut $crate::decode::Decoder,
             ) {
-                let mut count = 0;
+                let mut positions = 0..;
                 $(
-                    if index == count {
+                    if positions.next() == Some(index) {
                         if let Some(value) = <$type as $crate::record::FieldValue>::decode(node, decoder) {
                             self.$field = value;
                         }
                         return;
                     }
-                    count += 1;
                 )*
             }
 
