@@ -64,7 +64,8 @@ pub struct Decoder {
     /// Go struct and field that upstream would name in a type error. Like upstream's decoder it is set by a member,
     /// cleared between members and left alone after the last: an element behind a nested map inherits its last field.
     context: Option<(&'static str, &'static str)>,
-    /// The Go type of the text of the field being decoded, where that is a named one.
+    /// The Go type of the text of the field being decoded, where that is a named one, or of its elements, where they
+    /// are pointers.
     text_type: Option<&'static str>,
 }
 
@@ -101,8 +102,13 @@ impl Decoder {
             Some((owner, field)) => format!("field {owner}.{field}"),
             None => "value".to_owned(),
         };
-        let named = self.text_type.filter(|_| go_type.ends_with("string"));
-        let shown = named.map_or(go_type.to_owned(), |name| go_type.replace("string", name));
+        let bare = go_type.trim_start_matches("[]");
+        let shown = match self.text_type {
+            Some(name) if bare == "string" || name.strip_prefix('*') == Some(bare) => {
+                go_type.replace(bare, name)
+            }
+            _ => go_type.to_owned(),
+        };
         let upstream = format!("cannot parse {found} '{text}' into {place} of type {shown}");
         let class = if found == "number" && !matches!(go_type, "int" | "float64") {
             Class::Hard(upstream)

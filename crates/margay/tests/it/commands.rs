@@ -178,3 +178,57 @@ fn a_settings_file_that_is_not_there_is_told_without_a_prefix() {
         ],
     );
 }
+
+#[test]
+fn a_value_of_the_wrong_type_names_the_field_as_upstream_does() {
+    let rule = |fields: &str| format!("{{kind: policy, apiVersion: v1, spec: {{ingress: [{fields}]}}}}");
+    let spec = |kind: &str, fields: &str| format!("{{kind: {kind}, apiVersion: v1, spec: {{{fields}}}}}");
+    for (document, text) in [
+        (
+            rule("{action: deny, source: {nets: 5}}"),
+            "number '5' into field EntityRule.nets of type []*net.IPNet",
+        ),
+        (
+            rule("{action: deny, destination: {notNets: a}}"),
+            "string 'a' into field EntityRule.notNets of type []*net.IPNet",
+        ),
+        (
+            rule("{action: deny, source: {ports: {}}}"),
+            "object '{}' into field EntityRule.ports of type []numorstring.Port",
+        ),
+        (rule("{action: deny, icmp: [8]}"), "array '[8]' into field Rule.icmp of type api.ICMPFields"),
+        (rule("{action: deny, ipVersion: 4.5}"), "number '4.5' into field Rule.ipVersion of type int"),
+        (rule("deny"), "string 'deny' into field PolicySpec.ingress of type api.Rule"),
+        (spec("policy", "types: x"), "string 'x' into field PolicySpec.types of type []api.PolicyType"),
+        (spec("policy", "types: [[]]"), "array '[]' into field PolicySpec.types of type api.PolicyType"),
+        (
+            spec("ipPool", "ipip: {mode: []}"),
+            "array '[]' into field IPIPConfiguration.mode of type ipip.Mode",
+        ),
+        (spec("node", "orchRefs: {}"), "object '{}' into field NodeSpec.orchRefs of type []api.OrchRef"),
+        (
+            spec("hostEndpoint", "expectedIPs: 1"),
+            "number '1' into field HostEndpointSpec.expectedIPs of type []net.IP",
+        ),
+        (
+            spec("workloadEndpoint", "ipNetworks: 1"),
+            "number '1' into field WorkloadEndpointSpec.ipNetworks of type []net.IPNet",
+        ),
+        (
+            spec("workloadEndpoint", "ipNATs: true"),
+            "bool 'true' into field WorkloadEndpointSpec.ipNATs of type []api.IPNAT",
+        ),
+        (
+            "{kind: bgpPeer, apiVersion: v1, metadata: {scope: []}}".to_owned(),
+            "array '[]' into field BGPPeerMetadata.scope of type scope.Scope",
+        ),
+        (
+            "{kind: profile, apiVersion: v1, metadata: {labels: []}}".to_owned(),
+            "array '[]' into field ProfileMetadata.labels of type map[string]string",
+        ),
+    ] {
+        let line =
+            format!("Failed to execute command: error parsing document: cannot parse {text}|\n").leak();
+        play(&[("x.yaml", &document)], &[("create -f x.yaml", line, 1)]);
+    }
+}

@@ -44,7 +44,7 @@ record! {
         /// Within this network. Deprecated: use nets.
         net: Option<Cidr> = "net" "Net";
         /// Within any of these networks.
-        nets: Vec<Cidr> = "nets" "Nets";
+        nets: Vec<Cidr> as "*net.IPNet" = "nets" "Nets";
         /// An endpoint that this selector picks.
         selector: String = "selector" "Selector";
         /// Any of these ports; the protocol must be tcp or udp.
@@ -54,7 +54,7 @@ record! {
         /// Outside this network. Deprecated: use notNets.
         not_net: Option<Cidr> = "notNet" "NotNet";
         /// Outside all of these networks.
-        not_nets: Vec<Cidr> = "notNets" "NotNets";
+        not_nets: Vec<Cidr> as "*net.IPNet" = "notNets" "NotNets";
         /// No endpoint that this selector picks.
         not_selector: String = "notSelector" "NotSelector";
         /// None of these ports; the protocol must be tcp or udp.
