@@ -125,7 +125,7 @@ impl Block {
         let free = array_of(&object, "unallocated")?.unwrap_or_default();
         block.fill(allocations, free)?;
         for name in NAMES {
-            object.remove(name);
+            object.shift_remove(name);
         }
         block.other = object;
         Ok(block)
@@ -370,8 +370,8 @@ impl Attribute {
         };
         let mut other = object.clone();
         let handle = text_of(object, "handle_id")?.map(str::to_owned);
-        other.remove("handle_id");
-        let secondary = match other.remove("secondary") {
+        other.shift_remove("handle_id");
+        let secondary = match other.shift_remove("secondary") {
             None | Some(Json::Null) => None,
             Some(Json::Object(notes)) => {
                 Some(notes.into_iter().map(|(name, note)| (name, note_text(note))).collect())

@@ -54,13 +54,13 @@ pub(crate) fn diff(
     Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// `margay apply --dry-run`: created, changed or same, a line for each resource. Exit 0, or 2 on an error.
+/// `margay apply --dry-run`: created, changed or same, a line for each resource. Exit 0, or 1 on an error, as apply.
 pub(crate) fn dry_run(
     session: &mut Session<'_, '_>,
     config: &ConfigPath,
     filename: &str,
 ) -> io::Result<ExitCode> {
-    let Some(changes) = changes(session, config, filename)? else { return Ok(TROUBLE) };
+    let Some(changes) = changes(session, config, filename)? else { return Ok(ExitCode::FAILURE) };
     for (resource, change) in changes {
         let word = match change {
             Change::Created => "created",

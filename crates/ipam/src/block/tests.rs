@@ -289,3 +289,11 @@ proptest! {
         prop_assert_eq!(Block::decode(&text).unwrap().encode(), text);
     }
 }
+
+#[test]
+fn foreign_members_keep_their_order_over_rewrites() {
+    let text = r#"{"zz":1,"cidr":"10.0.0.0/31","affinity":null,"yy":2,"strictAffinity":false,"allocations":[null,null],"unallocated":[0,1],"xx":3,"attributes":[],"ww":4}"#;
+    let once = Block::decode(text).unwrap().encode();
+    assert!(once.ends_with(r#""zz":1,"yy":2,"xx":3,"ww":4}"#), "{once}");
+    assert_eq!(Block::decode(&once).unwrap().encode(), once);
+}

@@ -79,6 +79,7 @@ fn diff_and_dry_run_tell_what_apply_would_change() {
     let changed: Vec<&str> = stdout.lines().filter(|line| !line.starts_with("  ")).collect();
     assert_eq!(changed, ["--- Policy(Name=web)", "+++ Policy(Name=web)", "+         - 443"]);
     assert_eq!(desk.run(&["diff", "-f", "missing.yaml"]).2, 2);
+    assert_eq!(desk.run(&["apply", "--dry-run", "-f", "missing.yaml"]).2, 1);
 }
 
 #[test]
