@@ -15,6 +15,10 @@ use crate::node::{EtcdSettings, NodeDatastore};
 /// The client that commands work with.
 pub(crate) type Store = Client<AnyStore>;
 
+/// How a datastore is opened: made when it is absent, or only if it is there.
+pub(crate) type Opener =
+    fn(&Settings, margay_store::flat::Random) -> Result<AnyStore, margay_client::OpenError>;
+
 /// One run of one command.
 pub(crate) struct Session<'s, 'i> {
     /// Streams, environment, clock.
@@ -117,27 +121,27 @@ impl<'s, 'i> Session<'s, 'i> {
         let settings = self.settings(config)?;
         // A log line that cannot be written is no reason to stop.
         let _ = self.log(LogLevel::Info, "loaded connection settings", &settings.describe());
-        self.open(&settings)
+        self.open(&settings, margay_client::open)
     }
 
     /// Opens the datastore that a word names: `sqlite:PATH`, `etcd:URL[,URL]`, or the path of a settings file.
-    pub(crate) fn client_of(&mut self, word: &str) -> Result<Store, SetUpError> {
+    pub(crate) fn client_of(&self, word: &str, opener: Opener) -> Result<Store, SetUpError> {
         let variables: [(&str, &str); 2] = match word.split_once(':') {
             Some(("sqlite", path)) => [("CALICO_DATASTORE_TYPE", "sqlite"), ("CALICO_SQLITE_PATH", path)],
             Some(("etcd", urls)) => [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", urls)],
             Some(("http" | "https", _)) => {
                 [("CALICO_DATASTORE_TYPE", "etcdv2"), ("CALICO_ETCD_ENDPOINTS", word)]
             }
-            _ => return self.client(&ConfigPath(word.to_owned())),
+            _ => return self.open(&self.settings(&ConfigPath(word.to_owned()))?, opener),
         };
         let mut env = self.invocation.env.clone();
         env.extend(variables.map(|(name, value)| (name.to_owned(), value.into())));
         let settings = Settings::of_environment(&self.invocation.cwd, &env, DatastoreKind::Sqlite)
             .map_err(|error| SetUpError::new(error.to_string(), error.hint()))?;
-        self.open(&settings)
+        self.open(&settings, opener)
     }
 
-    fn open(&self, settings: &Settings) -> Result<Store, SetUpError> {
+    fn open(&self, settings: &Settings, opener: Opener) -> Result<Store, SetUpError> {
         let fill = self.invocation.random;
         let random: margay_store::flat::Random = Arc::new(move || {
             let mut bytes = [0; 16];
@@ -149,7 +153,7 @@ impl<'s, 'i> Session<'s, 'i> {
                 settings.check().map_err(|error| SetUpError::new(error.to_string(), error.hint()))?;
                 AnyStore::memory(kv.clone(), random.clone())
             }
-            None => margay_client::open(settings, random.clone())
+            None => opener(settings, random.clone())
                 .map_err(|error| SetUpError::new(error.to_string(), error.hint()))?,
         };
         Ok(Client::new(store, random))

@@ -96,7 +96,9 @@ fn import_from(
 }
 
 fn copy_between(session: &mut Session<'_, '_>, from: &str, to: &str) -> Result<String, SetUpError> {
-    let (from, to): (Store, Store) = (session.client_of(from)?, session.client_of(to)?);
+    // A source that is not there is a slip of the finger, not an empty store.
+    let from: Store = session.client_of(from, margay_client::open_existing)?;
+    let to: Store = session.client_of(to, margay_client::open)?;
     let (source, target) = (from.store().kv(), to.store().kv());
     let mut spool = spool()?;
     let mut meter = Meter::new(session);

@@ -92,6 +92,12 @@ fn everything_moves_between_stores_and_arrives_the_same() {
     let (_, stderr, exit) =
         desk.run(&["datastore", "copy", "--from", "sqlite:store.db", "--to", "sqlite:copy.db"]);
     assert_eq!((stderr.as_str(), exit), ("copied 2 keys: 2 added, 0 replaced, 0 unchanged\n", 0));
+    let (_, stderr, exit) =
+        desk.run(&["datastore", "copy", "--from", "sqlite:typo.db", "--to", "sqlite:copy.db"]);
+    assert!(
+        exit == 1 && stderr.contains("typo.db") && !desk.folder.path().join("typo.db").exists(),
+        "{stderr}"
+    );
     desk.file("export.jsonl", &exported.stdout);
     let (_, stderr, exit) = desk.run(&["datastore", "import", "-f", "export.jsonl"]);
     assert_eq!((stderr.as_str(), exit), ("imported 2 keys: 0 added, 0 replaced, 2 unchanged\n", 0));
