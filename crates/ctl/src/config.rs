@@ -3,8 +3,8 @@
 use std::io;
 
 use crate::grammar::command::{ConfigArgs, ConfigVerb};
-use crate::invocation::ExitCode;
 use crate::session::Session;
+use margay_client::ExitCode;
 
 /// `config set`, `unset`, `get`.
 pub(crate) fn config(session: &mut Session<'_, '_>, args: &ConfigArgs) -> io::Result<ExitCode> {

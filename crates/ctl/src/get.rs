@@ -9,11 +9,11 @@ use margay_store::datastore::{Listed, Skipped};
 
 use crate::grammar::command::{GetArgs, Selection};
 use crate::input;
-use crate::invocation::ExitCode;
 use crate::output::{Format, OutputError, Printer};
 use crate::person::watch::watch;
 use crate::resources::{kind_hint, target};
 use crate::session::{Session, Store, wait};
+use margay_client::ExitCode;
 
 /// From this many resources of one kind in a file, one list of the kind serves them all.
 const ONE_LIST: usize = 4;

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 
 use self::table::Words;
 use crate::help;
-use crate::invocation::ExitCode;
+use margay_client::ExitCode;
 
 pub(crate) use command::{Command, ConfigPath, LogLevel, Shell};
 pub(crate) use scan::scan;

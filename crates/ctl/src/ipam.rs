@@ -6,8 +6,8 @@ use margay_ipam::Released;
 use margay_net::Ip;
 
 use crate::grammar::command::{IpamArgs, IpamVerb};
-use crate::invocation::ExitCode;
 use crate::session::Session;
+use margay_client::ExitCode;
 
 /// `ipam show`, `ipam release`.
 pub(crate) fn ipam(session: &mut Session<'_, '_>, args: &IpamArgs) -> io::Result<ExitCode> {

@@ -9,7 +9,6 @@ mod get;
 pub(crate) mod grammar;
 pub(crate) mod help;
 mod input;
-pub mod invocation;
 mod ipam;
 pub(crate) mod node;
 mod output;
@@ -21,5 +20,5 @@ mod session;
 mod version;
 
 pub use grammar::Program;
-pub use invocation::{ExitCode, Invocation};
+pub use margay_client::{ExitCode, Invocation};
 pub use run::{run, run_on_memory};

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 
 use crate::grammar::ConfigPath;
 use crate::grammar::command::NodeCommand;
-use crate::invocation::{ExitCode, Invocation};
+use margay_client::{ExitCode, Invocation};
 
 use host::{Ended, Host};
 

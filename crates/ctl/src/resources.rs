@@ -12,8 +12,8 @@ use margay_store::datastore::Write;
 use crate::grammar::ConfigPath;
 use crate::grammar::command::{DeleteArgs, Named, Selection};
 use crate::input;
-use crate::invocation::ExitCode;
 use crate::session::{Session, Store};
+use margay_client::ExitCode;
 
 /// The verb of a command and its participle, as result lines have them.
 #[derive(Debug, Clone, Copy)]

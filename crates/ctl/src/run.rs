@@ -8,10 +8,10 @@ use crate::grammar::command::Command;
 use crate::grammar::{Parsed, Program, Request, parse};
 use crate::help::completions::completions;
 use crate::help::man::man_page;
-use crate::invocation::{ExitCode, Invocation};
 use crate::node::host::LocalHost;
 use crate::session::Session;
 use crate::{config, get, ipam, node, person, resources, version};
+use margay_client::{ExitCode, Invocation};
 
 /// Runs the program on the datastore that its settings name.
 pub fn run(invocation: &mut Invocation<'_>, program: Program) -> ExitCode {

@@ -9,8 +9,8 @@ use margay_client::{AnyStore, Client, DatastoreKind, Settings, Sources};
 use margay_store::MemoryKv;
 
 use crate::grammar::{ConfigPath, LogLevel, Program};
-use crate::invocation::{ExitCode, Invocation};
 use crate::node::{EtcdSettings, NodeDatastore};
+use margay_client::{ExitCode, Invocation};
 
 /// The client that commands work with.
 pub(crate) type Store = Client<AnyStore>;

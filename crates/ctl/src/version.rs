@@ -5,8 +5,8 @@ use std::io;
 use margay_model::Key;
 
 use crate::grammar::{ConfigPath, Program};
-use crate::invocation::ExitCode;
 use crate::session::Session;
+use margay_client::ExitCode;
 
 /// The version of this build.
 const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::Host;
-use crate::invocation::{ExitCode, Invocation};
+use margay_client::{ExitCode, Invocation};
 
 /// Network namespaces and veth pairs came with it.
 const LEAST: &str = "2.6.24";

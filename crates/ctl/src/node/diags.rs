@@ -16,7 +16,7 @@ use jiff::Timestamp;
 
 use super::mask::Masker;
 use super::{Ended, Host, host, os_error_text};
-use crate::invocation::{ExitCode, Invocation};
+use margay_client::{ExitCode, Invocation};
 
 /// Time for each program.
 const LIMIT: Duration = Duration::from_secs(120);

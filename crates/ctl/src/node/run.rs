@@ -13,7 +13,7 @@ use super::autodetect::{self, FIRST_FOUND, MethodError};
 use super::{Ended, EtcdSettings, Host, NodeDatastore, as_root, fail, host};
 use crate::grammar::ConfigPath;
 use crate::grammar::command::NodeRunArgs;
-use crate::invocation::{ExitCode, Invocation};
+use margay_client::{ExitCode, Invocation};
 
 /// Time for short programs.
 const SHORT: Duration = Duration::from_secs(60);

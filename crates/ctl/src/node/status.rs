@@ -9,7 +9,7 @@ use margay_net::IpVersion;
 
 use super::{Host, fail_without_newline, os_error_text, table};
 use crate::bird::{self, BirdError, Peer};
-use crate::invocation::{ExitCode, Invocation};
+use margay_client::{ExitCode, Invocation};
 
 /// How much of a process's name the kernel keeps.
 const NAME_LENGTH: usize = 15;

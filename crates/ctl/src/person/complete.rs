@@ -11,8 +11,8 @@ use margay_store::datastore::Listed;
 
 use crate::grammar::ConfigPath;
 use crate::help::completions::{Wanted, wanted};
-use crate::invocation::ExitCode;
 use crate::session::{Session, Store};
+use margay_client::ExitCode;
 
 /// How long a person's Tab key waits for names.
 const PATIENCE: Duration = Duration::from_millis(150);

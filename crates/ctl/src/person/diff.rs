@@ -11,8 +11,8 @@ use margay_text::yaml::write_yaml_item;
 use super::lines::{Line, difference};
 use crate::grammar::ConfigPath;
 use crate::input;
-use crate::invocation::ExitCode;
 use crate::session::{Session, Store};
+use margay_client::ExitCode;
 
 /// What apply would do with one resource.
 enum Change {

@@ -8,8 +8,8 @@ use margay_model::decode::nearest;
 use margay_model::record::{FieldSchema, RecordSchema, Shape};
 use margay_model::resource::schemas;
 
-use crate::invocation::ExitCode;
 use crate::session::Session;
+use margay_client::ExitCode;
 
 /// Explains a kind or one of its fields; the path may leave out list indexes.
 pub(crate) fn explain(session: &mut Session<'_, '_>, path: &str) -> io::Result<ExitCode> {

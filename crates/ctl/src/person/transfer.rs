@@ -9,8 +9,8 @@ use margay_client::transfer::{Imported, Options, Progress, TransferError, copy, 
 use crate::grammar::ConfigPath;
 use crate::grammar::command::DatastoreArgs;
 use crate::input::os_error_text;
-use crate::invocation::ExitCode;
 use crate::session::{Session, SetUpError, Store, runtime};
+use margay_client::ExitCode;
 
 /// Carries out a `datastore` command. Exit 0, or 1 with the reason on stderr.
 pub(crate) fn datastore(session: &mut Session<'_, '_>, args: &DatastoreArgs) -> io::Result<ExitCode> {

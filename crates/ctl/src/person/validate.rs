@@ -7,9 +7,9 @@ use margay_model::validate::Scope;
 use margay_model::{Resource, resource::RESERVED_POLICIES};
 
 use crate::input;
-use crate::invocation::ExitCode;
 use crate::report::{self, Detail};
 use crate::session::Session;
+use margay_client::ExitCode;
 
 /// Checks a file as `create` would, without a datastore. Exit 0 valid, 1 faults or unreadable.
 pub(crate) fn validate(session: &mut Session<'_, '_>, filename: &str) -> io::Result<ExitCode> {

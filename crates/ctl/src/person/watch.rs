@@ -10,9 +10,9 @@ use margay_store::syncer;
 use margay_text::json::write_json_compact;
 use margay_text::value::Value;
 
-use crate::invocation::ExitCode;
 use crate::output::Format;
 use crate::session::{Session, Store};
+use margay_client::ExitCode;
 
 /// Watches the resources of one kind.
 pub(crate) fn watch(

@@ -1,0 +1,1 @@
+//! The CNI plugin and the CNI IPAM plugin.

@@ -1,0 +1,1 @@
+//! Everything said to Linux: rtnetlink, nftables batches, conntrack, namespaces, sysctls; and a fake of it.

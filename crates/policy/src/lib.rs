@@ -1,0 +1,1 @@
+//! The calculation: datastore changes in, intents out; and the evaluator "may A talk to B, and which rule says so".

@@ -1,0 +1,1 @@
+//! Makes and unmakes one workload interface, undoing on failure.
