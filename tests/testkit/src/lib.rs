@@ -1,6 +1,7 @@
-//! Dev-only: real etcd, the shared store suites, the conformance player. Never in a normal dependency.
+//! Dev-only: real etcd, the shared store suites, the conformance player, namespaces. Never in a normal dependency.
 
 pub mod conformance;
 pub mod datastore_suite;
 pub mod etcd;
 pub mod kv_suite;
+pub mod lab;
