@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Installs what the tests start beside the compiler: an etcd server that still speaks the v2 protocol, and openssl
-# for its certificates. Does nothing when they are there; otherwise needs apt-get, and root or sudo.
+# Installs what the tests start beside the compiler: an etcd server that still speaks the v2 protocol, openssl for its
+# certificates, ip and nft for laboratories of network namespaces. Does nothing when they are there; otherwise needs apt-get, and root or sudo.
 set -euo pipefail
+
+# Where a user's own path may not lead.
+PATH=$PATH:/usr/sbin:/sbin
 
 missing=()
 command -v etcd >/dev/null || missing+=(etcd-server)
 command -v cc >/dev/null || missing+=(build-essential)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v ip >/dev/null || missing+=(iproute2)
+command -v nft >/dev/null || missing+=(nftables)
 
 if [ "${#missing[@]}" -eq 0 ]; then
     exit 0
