@@ -247,22 +247,6 @@ impl Settings {
         environment::load(&Sources { config_path: "", config_is_default: true, cwd, env, default })
     }
 
-    /// The same settings for the datastore that a word of `datastore copy` names: URLs are etcd, `etcdv2` and `sqlite`
-    /// are those of the settings, anything else is the path of an embedded datastore's file.
-    #[must_use]
-    pub fn with_store(mut self, word: &str, cwd: &Path) -> Self {
-        if word.contains("://") {
-            self.datastore = DatastoreKind::Etcd;
-            word.clone_into(&mut self.etcd.endpoints);
-        } else if WORDS.contains(&word) {
-            self.datastore = DatastoreKind::from_word(word);
-        } else {
-            self.datastore = DatastoreKind::Sqlite;
-            self.sqlite_path = cwd.join(word);
-        }
-        self
-    }
-
     /// Checks what opening the datastore would refuse without asking anybody.
     ///
     /// # Errors

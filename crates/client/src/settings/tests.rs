@@ -321,18 +321,6 @@ fn a_variable_that_is_no_text_is_named() {
 }
 
 #[test]
-fn a_store_is_named_by_url_word_or_path() {
-    let settings = from_env(&[("SQLITE_PATH", "/s.db")], DatastoreKind::Etcd).unwrap();
-    let named = |word: &str| settings.clone().with_store(word, Path::new("/work"));
-    let etcd = named("https://a:1,https://b:1");
-    assert_eq!((etcd.datastore.clone(), etcd.etcd.urls().len()), (DatastoreKind::Etcd, 2));
-    assert_eq!(named("sqlite").sqlite_path, Path::new("/s.db"));
-    assert_eq!(named("etcdv2").etcd.urls(), ["http://127.0.0.1:2379"]);
-    let file = named("backup.db");
-    assert_eq!((file.datastore, file.sqlite_path), (DatastoreKind::Sqlite, PathBuf::from("/work/backup.db")));
-}
-
-#[test]
 fn an_unknown_word_is_corrected() {
     let hint = |word: &str| SettingsError::UnknownDatastore { word: word.to_owned() }.hint().unwrap();
     assert_eq!(hint("sqllite"), "did you mean 'sqlite'?");
