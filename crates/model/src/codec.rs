@@ -189,7 +189,7 @@ fn foreign(value: &serde_json::Value) -> Value<'static> {
         serde_json::Value::Null => Value::Null,
         serde_json::Value::Bool(value) => Value::Bool(*value),
         serde_json::Value::Number(number) => {
-            number.as_i64().map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Int)
+            number.as_i128().map_or_else(|| Value::Float(number.as_f64().unwrap_or_default()), Value::Int)
         }
         serde_json::Value::String(text) => Value::Text(Cow::Owned(text.clone())),
         serde_json::Value::Array(items) => Value::List(items.iter().map(foreign).collect()),

@@ -204,7 +204,9 @@ fn untyped(node: &Node) -> Value<'_> {
         NodeValue::Scalar(scalar) => match scalar.resolve() {
             Resolved::Null => Value::Null,
             Resolved::Bool(value) => Value::Bool(value),
-            Resolved::Int(value) => i64::try_from(value).map_or(Value::Float(float(value)), Value::Int),
+            Resolved::Int(value) => {
+                i64::try_from(value).map_or(Value::Float(float(value)), |value| Value::Int(value.into()))
+            }
             Resolved::Float(value) => Value::Float(value),
             Resolved::Text(text) => Value::Text(text.into()),
         },

@@ -109,7 +109,7 @@ impl FieldValue for i64 {
         *self == 0
     }
     fn value(&self) -> Value<'_> {
-        Value::Int(*self)
+        Value::Int(i128::from(*self))
     }
     fn go_value(&self) -> GoValue {
         GoValue::Int(*self)
@@ -439,7 +439,7 @@ impl FieldValue for Port {
         false
     }
     fn value(&self) -> Value<'_> {
-        self.as_single().map_or_else(|| text(self), |port| Value::Int(i64::from(port)))
+        self.as_single().map_or_else(|| text(self), |port| Value::Int(i128::from(port)))
     }
     fn go_value(&self) -> GoValue {
         GoValue::Text(self.to_string())
@@ -467,7 +467,7 @@ impl FieldValue for Protocol {
     }
     fn value(&self) -> Value<'_> {
         match self {
-            Protocol::Number(number) => Value::Int(i64::from(*number)),
+            Protocol::Number(number) => Value::Int(i128::from(*number)),
             Protocol::Name(name) => Value::Text(name.into()),
         }
     }
@@ -496,7 +496,7 @@ impl FieldValue for AsNumber {
         false
     }
     fn value(&self) -> Value<'_> {
-        Value::Int(i64::from(self.0))
+        Value::Int(i128::from(self.0))
     }
     fn go_value(&self) -> GoValue {
         GoValue::Text(self.to_string())

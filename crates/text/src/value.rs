@@ -9,8 +9,8 @@ pub enum Value<'a> {
     Null,
     /// `true` or `false`.
     Bool(bool),
-    /// An integer.
-    Int(i64),
+    /// An integer, wide enough for every integer of JSON that a peer may have stored.
+    Int(i128),
     /// A float, printed by the rules of `spec/api-v1.md` 1.4.
     Float(f64),
     /// Text.

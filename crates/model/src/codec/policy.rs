@@ -213,7 +213,7 @@ fn encode_rules<'a>(rules: &'a [Rule], before: Option<&[Json]>) -> Value<'a> {
 /// `before` is the rule that stood at this place: if it says the same, what others added to it stays.
 fn encode_rule<'a>(rule: &'a Rule, before: Option<&Json>) -> Value<'a> {
     let action = if rule.action == "pass" { "next-tier" } else { rule.action.as_str() };
-    let number = |value: Option<i64>| value.map_or(Value::Null, Value::Int);
+    let number = |value: Option<i64>| value.map_or(Value::Null, |value| Value::Int(value.into()));
     let (icmp, not_icmp) = (rule.icmp.as_ref(), rule.not_icmp.as_ref());
     let mut m = Members::new();
     m.put_set("action", Value::Text(action.into()));
@@ -259,7 +259,7 @@ fn encode_rule<'a>(rule: &'a Rule, before: Option<&Json>) -> Value<'a> {
 fn protocol(protocol: Option<&Protocol>) -> Value<'_> {
     match protocol {
         None => Value::Null,
-        Some(Protocol::Number(number)) => Value::Int(i64::from(*number)),
+        Some(Protocol::Number(number)) => Value::Int(i128::from(*number)),
         Some(Protocol::Name(name)) => Value::Text(Cow::Borrowed(name)),
     }
 }
@@ -276,7 +276,7 @@ fn networks(nets: &[Cidr]) -> Value<'static> {
 fn port_list(ports: &[Port]) -> Value<'static> {
     let port = |port: &Port| {
         port.as_single()
-            .map_or_else(|| Value::Text(port.to_string().into()), |port| Value::Int(i64::from(port)))
+            .map_or_else(|| Value::Text(port.to_string().into()), |port| Value::Int(i128::from(port)))
     };
     Value::List(ports.iter().map(port).collect())
 }

@@ -32,6 +32,13 @@ fn fields_of_others_and_the_state_survive_a_rewrite() {
 }
 
 #[test]
+fn integers_of_others_keep_all_their_digits() {
+    let foreign = r#""serial":18446744073709551615,"offset":-9223372036854775808}"#;
+    let value = encode(&endpoint(), Some(&format!("{{{foreign}"))).unwrap();
+    assert!(value.ends_with(foreign), "{value}");
+}
+
+#[test]
 fn a_log_prefix_survives_with_its_rule_only() {
     let policy = one(
         "{apiVersion: v1, kind: policy, metadata: {name: p}, spec: {ingress: [{action: log}, {action: deny}]}}",

@@ -23,7 +23,7 @@ fn html_signs_controls_and_line_separators_are_escaped() {
 #[test]
 fn indented_and_compact_forms_keep_the_order_of_members() {
     let value = Value::Map(vec![
-        (Cow::Borrowed("z"), Value::List(vec![Value::Int(i64::MIN), Value::Null, Value::Bool(false)])),
+        (Cow::Borrowed("z"), Value::List(vec![Value::Int(i64::MIN.into()), Value::Null, Value::Bool(false)])),
         (Cow::Borrowed("a"), Value::Map(vec![])),
         (Cow::Borrowed("m"), Value::Map(vec![(Cow::Borrowed("<"), Value::List(vec![]))])),
         (Cow::Borrowed("f"), Value::Float(f64::NAN)),

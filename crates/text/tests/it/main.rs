@@ -30,7 +30,7 @@ fn value_of(node: &Node) -> Value<'_> {
         NodeValue::Scalar(scalar) => match scalar.resolve() {
             Resolved::Null => Value::Null,
             Resolved::Bool(value) => Value::Bool(value),
-            Resolved::Int(value) => Value::Int(i64::try_from(value).expect("a recorded integer has 64 bits")),
+            Resolved::Int(value) => Value::Int(value),
             Resolved::Float(value) => Value::Float(value),
             Resolved::Text(text) => Value::Text(Cow::Borrowed(text)),
         },

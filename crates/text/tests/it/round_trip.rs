@@ -39,7 +39,7 @@ fn scalar() -> impl Strategy<Value = Value<'static>> {
     prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
-        any::<i64>().prop_map(Value::Int),
+        any::<i64>().prop_map(|value| Value::Int(value.into())),
         any::<i16>().prop_map(|small| Value::Float(f64::from(small) + 0.25)),
         any::<f64>().prop_map(fraction),
         text().prop_map(|text| Value::Text(Cow::Owned(text))),
