@@ -1,5 +1,23 @@
 //! Everything said to Linux: rtnetlink, nftables batches, conntrack, namespaces, sysctls; and a fake of it.
 
+mod address;
+mod conntrack;
+mod link;
+mod monitor;
+mod namespace;
+mod neighbour;
+mod route;
+mod rtnetlink;
+mod sysctl;
 mod netlink;
 
+pub use address::Address;
+pub use conntrack::{FakeFlows, Flow, Flows};
+pub use link::{Link, LinkChange, LinkKey, LinkKind, Veth, VethEnd};
+pub use monitor::{Event, Interfaces, Monitor, Notice};
+pub use namespace::{Isolation, Namespace, NamespaceError, isolated};
+pub use neighbour::{Neighbour, NeighbourKind};
+pub use route::{Route, RouteKind, RouteProtocol, RouteScope, RouteTable};
+pub use rtnetlink::{Outcome, Refusal, RefusalKind, Reply, Request, RtError, Rtnetlink};
+pub use sysctl::{FakeSysctls, ProcSys, Sysctl, SysctlError, Sysctls};
 pub use netlink::SocketError;
