@@ -38,16 +38,18 @@ _margay() {
     [ "$cur" = "=" ] && cur=
     [ "$prev" = "=" ] && prev="${COMP_WORDS[COMP_CWORD-2]}"
     if [ "$at" -eq 1 ]; then
-        __margay_offer create replace apply delete get config ipam node version validate diff explain-field datastore completions --help --version
+        __margay_offer create replace apply delete get config ipam node version validate diff explain-field datastore agent status trace cleanup doctor cni completions --help --version
         return
     fi
     case "$command" in
-        ipam|node|datastore) if [ "$at" -gt 2 ]; then command="$command ${COMP_WORDS[2]}"; fi ;;
+        ipam|node|datastore|agent|cni) if [ "$at" -gt 2 ]; then command="$command ${COMP_WORDS[2]}"; fi ;;
     esac
     case "$command" in
         ipam) __margay_offer release show --help ;;
         node) __margay_offer run status diags checksystem --help ;;
         datastore) __margay_offer export import copy --help ;;
+        agent) __margay_offer run config --help ;;
+        cni) __margay_offer install --help ;;
         'create')
             case "$prev" in
                 -f|--filename) __margay_files; return ;;
@@ -248,6 +250,64 @@ _margay() {
             esac
             case "$cur" in
                 -*) __margay_offer -h --help --from --to; return ;;
+            esac
+            ;;
+        'agent run')
+            case "$prev" in
+                -c|--config-file) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help -c --config-file; return ;;
+            esac
+            ;;
+        'agent config')
+            case "$prev" in
+                -c|--config-file) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --explain -c --config-file; return ;;
+            esac
+            ;;
+        'status')
+            case "$prev" in
+                --wait) return ;;
+                -o|--output) __margay_offer json; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --wait -o --output; return ;;
+            esac
+            ;;
+        'trace')
+            case "$prev" in
+                --seconds) return ;;
+                -o|--output) __margay_offer json; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --dropped --seconds -o --output; return ;;
+            esac
+            ;;
+        'cleanup')
+            case "$prev" in
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --felix; return ;;
+            esac
+            ;;
+        'doctor')
+            case "$prev" in
+                -o|--output) __margay_offer json; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help -o --output; return ;;
+            esac
+            ;;
+        'cni install')
+            case "$prev" in
+                --bin-dir) __margay_files; return ;;
+                --conf-dir) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --bin-dir --conf-dir; return ;;
             esac
             ;;
         'completions')

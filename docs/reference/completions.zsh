@@ -25,16 +25,18 @@ _margay() {
     local cur="${words[CURRENT]}" prev="${words[CURRENT-1]}"
     local command="${words[2]}" at="$((CURRENT - 1))" place
     if [ "$at" -eq 1 ]; then
-        compadd -- create replace apply delete get config ipam node version validate diff explain-field datastore completions --help --version
+        compadd -- create replace apply delete get config ipam node version validate diff explain-field datastore agent status trace cleanup doctor cni completions --help --version
         return
     fi
     case "$command" in
-        ipam|node|datastore) if [ "$at" -gt 2 ]; then command="$command ${words[3]}"; fi ;;
+        ipam|node|datastore|agent|cni) if [ "$at" -gt 2 ]; then command="$command ${words[3]}"; fi ;;
     esac
     case "$command" in
         ipam) compadd -- release show --help ;;
         node) compadd -- run status diags checksystem --help ;;
         datastore) compadd -- export import copy --help ;;
+        agent) compadd -- run config --help ;;
+        cni) compadd -- install --help ;;
         'create')
             case "$prev" in
                 -f|--filename) _files; return ;;
@@ -235,6 +237,64 @@ _margay() {
             esac
             case "$cur" in
                 -*) compadd -- -h --help --from --to; return ;;
+            esac
+            ;;
+        'agent run')
+            case "$prev" in
+                -c|--config-file) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help -c --config-file; return ;;
+            esac
+            ;;
+        'agent config')
+            case "$prev" in
+                -c|--config-file) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --explain -c --config-file; return ;;
+            esac
+            ;;
+        'status')
+            case "$prev" in
+                --wait) return ;;
+                -o|--output) compadd -- json; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --wait -o --output; return ;;
+            esac
+            ;;
+        'trace')
+            case "$prev" in
+                --seconds) return ;;
+                -o|--output) compadd -- json; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --dropped --seconds -o --output; return ;;
+            esac
+            ;;
+        'cleanup')
+            case "$prev" in
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --felix; return ;;
+            esac
+            ;;
+        'doctor')
+            case "$prev" in
+                -o|--output) compadd -- json; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help -o --output; return ;;
+            esac
+            ;;
+        'cni install')
+            case "$prev" in
+                --bin-dir) _files; return ;;
+                --conf-dir) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --bin-dir --conf-dir; return ;;
             esac
             ;;
         'completions')

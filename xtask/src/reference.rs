@@ -42,6 +42,15 @@ const COMMANDS: &[&str] = &[
     "datastore export",
     "datastore import",
     "datastore copy",
+    "agent",
+    "agent run",
+    "agent config",
+    "status",
+    "trace",
+    "cleanup",
+    "doctor",
+    "cni",
+    "cni install",
     "completions",
     "version",
 ];
@@ -234,6 +243,7 @@ fn printed(args: &[&str]) -> anyhow::Result<String> {
             random: |bytes| bytes.fill(0),
         },
         Program::Margay,
+        &|_, _| ExitCode::FAILURE,
     );
     anyhow::ensure!(
         exit == ExitCode::SUCCESS && !stdout.is_empty(),

@@ -16,6 +16,7 @@ use self::table::Words;
 use crate::help;
 use margay_client::ExitCode;
 
+pub use command::HostCommand;
 pub(crate) use command::{Command, ConfigPath, LogLevel, Shell};
 pub(crate) use scan::scan;
 pub(crate) use table::{Audience, CommandSpec, Entry, GroupSpec, Offer, OptionSpec, TOP, Word, entries};

@@ -19,6 +19,6 @@ mod run;
 mod session;
 mod version;
 
-pub use grammar::Program;
+pub use grammar::{HostCommand, Program};
 pub use margay_client::{ExitCode, Invocation};
-pub use run::{run, run_on_memory};
+pub use run::{RunHost, run, run_on_memory};

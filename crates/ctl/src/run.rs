@@ -4,7 +4,7 @@ use std::io;
 
 use margay_store::MemoryKv;
 
-use crate::grammar::command::Command;
+use crate::grammar::command::{Command, HostCommand};
 use crate::grammar::{Parsed, Program, Request, parse};
 use crate::help::completions::completions;
 use crate::help::man::man_page;
@@ -13,18 +13,30 @@ use crate::session::Session;
 use crate::{config, get, ipam, node, person, resources, version};
 use margay_client::{ExitCode, Invocation};
 
+/// What runs the commands that work on this host, which other crates implement.
+pub type RunHost<'r> = &'r dyn Fn(HostCommand, &mut Invocation<'_>) -> ExitCode;
+
 /// Runs the program on the datastore that its settings name.
-pub fn run(invocation: &mut Invocation<'_>, program: Program) -> ExitCode {
-    start(invocation, program, None)
+pub fn run(invocation: &mut Invocation<'_>, program: Program, host: RunHost<'_>) -> ExitCode {
+    start(invocation, program, None, host)
 }
 
 /// Runs the program on a keyspace in memory, whatever its settings say: tests in one process.
 pub fn run_on_memory(invocation: &mut Invocation<'_>, program: Program, kv: MemoryKv) -> ExitCode {
-    start(invocation, program, Some(kv))
+    start(invocation, program, Some(kv), &|_, invocation| {
+        // Nobody is left to tell when stderr is gone.
+        let _ = writeln!(invocation.stderr, "commands that work on this host are not run in memory");
+        ExitCode(2)
+    })
 }
 
-fn start(invocation: &mut Invocation<'_>, program: Program, memory: Option<MemoryKv>) -> ExitCode {
-    let outcome = dispatch(invocation, program, memory).and_then(|exit| {
+fn start(
+    invocation: &mut Invocation<'_>,
+    program: Program,
+    memory: Option<MemoryKv>,
+    host: RunHost<'_>,
+) -> ExitCode {
+    let outcome = dispatch(invocation, program, memory, host).and_then(|exit| {
         invocation.stdout.flush()?;
         Ok(exit)
     });
@@ -44,6 +56,7 @@ fn dispatch(
     invocation: &mut Invocation<'_>,
     program: Program,
     memory: Option<MemoryKv>,
+    host: RunHost<'_>,
 ) -> io::Result<ExitCode> {
     match parse(program, &invocation.args) {
         Parsed::Stop(stop) => {
@@ -55,11 +68,11 @@ fn dispatch(
             writeln!(invocation.stdout, "{}", version::short(program))?;
             Ok(ExitCode::SUCCESS)
         }
-        Parsed::Run(request) => execute(*request, &mut Session::new(invocation, program, memory)),
+        Parsed::Run(request) => execute(*request, &mut Session::new(invocation, program, memory), host),
     }
 }
 
-fn execute(request: Request, session: &mut Session<'_, '_>) -> io::Result<ExitCode> {
+fn execute(request: Request, session: &mut Session<'_, '_>, host: RunHost<'_>) -> io::Result<ExitCode> {
     use margay_store::datastore::Write;
     session.log_level = request.log_level;
     match request.command {
@@ -86,6 +99,7 @@ fn execute(request: Request, session: &mut Session<'_, '_>) -> io::Result<ExitCo
         Command::Complete { words } => person::complete::complete(session, &words),
         Command::Datastore(args) => person::transfer::datastore(session, &args),
         Command::Man => text(session, &man_page()),
+        Command::Host(command) => Ok(host(command, session.invocation)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
-use margay_ctl::Invocation;
+use margay_ctl::{HostCommand, Invocation};
 
 fn main() -> ExitCode {
     crash::install();
@@ -33,8 +33,24 @@ fn main() -> ExitCode {
             random,
         },
         program,
+        &run_on_host,
     );
     ExitCode::from(exit.0)
+}
+
+/// Runs a command that works on this host.
+fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_ctl::ExitCode {
+    let name = match command {
+        HostCommand::AgentRun { .. } | HostCommand::AgentConfig { .. } => "agent",
+        HostCommand::Status { .. } => "status",
+        HostCommand::TraceDropped { .. } => "trace",
+        HostCommand::Cleanup { .. } => "cleanup",
+        HostCommand::Doctor { .. } => "doctor",
+        HostCommand::CniInstall { .. } => "cni",
+    };
+    // Nobody is left to tell when stderr is closed.
+    let _ = writeln!(invocation.stderr, "margay {name}: this build has no such command yet");
+    margay_ctl::ExitCode(2)
 }
 
 /// The environment; names that are no text cannot be ours.

@@ -40,6 +40,7 @@ impl Desk {
                 random: |bytes| bytes.fill(7),
             },
             Program::Calicoctl,
+            &|_, _| ExitCode::FAILURE,
         );
         let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
         assert_eq!(exit, ExitCode::SUCCESS, "{args:?}: {stdout}{stderr}");

@@ -1,9 +1,11 @@
 //! Makes typed commands from sorted arguments; the table points here.
 
+use std::time::Duration;
+
 use super::Problem;
 use super::command::{
     ApplyArgs, Command, ConfigArgs, ConfigPath, ConfigVerb, CreateArgs, DatastoreArgs, DeleteArgs, FileArgs,
-    GetArgs, IpamArgs, IpamVerb, Named, NodeCommand, NodeRunArgs, Selection, Shell,
+    GetArgs, HostCommand, IpamArgs, IpamVerb, Named, NodeCommand, NodeRunArgs, Selection, Shell,
 };
 use super::table::Values;
 
@@ -154,6 +156,65 @@ pub(super) fn copy(values: &Values) -> Built {
     let from = values.text_or_default("from");
     let to = values.text_or_default("to");
     Ok(Command::Datastore(DatastoreArgs::Copy { from, to }))
+}
+
+pub(super) fn agent_run(values: &Values) -> Built {
+    Ok(Command::Host(HostCommand::AgentRun { config_file: values.text_or_default("config-file") }))
+}
+
+pub(super) fn agent_config(values: &Values) -> Built {
+    let config_file = values.text_or_default("config-file");
+    Ok(Command::Host(HostCommand::AgentConfig { explain: values.flag("explain"), config_file }))
+}
+
+pub(super) fn status(values: &Values) -> Built {
+    let wait = values.text("wait").map(|text| duration("wait", &text)).transpose()?;
+    Ok(Command::Host(HostCommand::Status { wait, json: json(values)? }))
+}
+
+pub(super) fn trace(values: &Values) -> Built {
+    let time = duration("seconds", &values.text_or_default("seconds"))?;
+    Ok(Command::Host(HostCommand::TraceDropped { time, json: json(values)? }))
+}
+
+pub(super) fn cleanup(values: &Values) -> Built {
+    Ok(Command::Host(HostCommand::Cleanup { felix: values.flag("felix") }))
+}
+
+pub(super) fn doctor(values: &Values) -> Built {
+    Ok(Command::Host(HostCommand::Doctor { json: json(values)? }))
+}
+
+pub(super) fn cni_install(values: &Values) -> Built {
+    let directory = |name: &str| values.text(name).ok_or_else(|| Problem::hint(format!("--{name} is empty")));
+    let (bin_dir, conf_dir) = (directory("bin-dir")?, directory("conf-dir")?);
+    Ok(Command::Host(HostCommand::CniInstall { bin_dir, conf_dir }))
+}
+
+/// True for `--output=json`; text is what is printed without the option.
+fn json(values: &Values) -> Result<bool, Problem> {
+    match values.text("output").as_deref() {
+        None => Ok(false),
+        Some("json") => Ok(true),
+        Some(other) => Err(Problem::hint(format!("--output is json or left out, not '{other}'"))),
+    }
+}
+
+/// A time as `60`, `60s`, `2m` or `1h`.
+fn duration(option: &str, text: &str) -> Result<Duration, Problem> {
+    let (digits, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, "s"),
+    };
+    let seconds = match unit {
+        "h" => 3600,
+        "m" => 60,
+        _ => 1,
+    };
+    let number = digits.parse::<u32>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    number.map(|number| Duration::from_secs(u64::from(number) * seconds)).ok_or_else(|| {
+        Problem::hint(format!("--{option} is a number of seconds, or like 60s, 2m, 1h; not '{text}'"))
+    })
 }
 
 fn ipam(values: &Values, verb: IpamVerb) -> Command {

@@ -1,5 +1,7 @@
 //! What the commands mean: plain values that hold exactly what a command line said.
 
+use std::time::Duration;
+
 /// The path of the connection settings, and whether it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConfigPath(pub(crate) String);
@@ -68,6 +70,56 @@ pub(crate) enum Command {
     Datastore(DatastoreArgs),
     /// `margay man`: the man page.
     Man,
+    /// A command that another crate runs.
+    Host(HostCommand),
+}
+
+/// A command of `margay` that works on this host. The executable hands it to the program that does it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostCommand {
+    /// `agent run`.
+    AgentRun {
+        /// `--config-file`.
+        config_file: String,
+    },
+    /// `agent config`.
+    AgentConfig {
+        /// `--explain`.
+        explain: bool,
+        /// `--config-file`.
+        config_file: String,
+    },
+    /// `status`.
+    Status {
+        /// `--wait`.
+        wait: Option<Duration>,
+        /// `--output=json`.
+        json: bool,
+    },
+    /// `trace --dropped`.
+    TraceDropped {
+        /// `--seconds`.
+        time: Duration,
+        /// `--output=json`.
+        json: bool,
+    },
+    /// `cleanup`.
+    Cleanup {
+        /// `--felix`.
+        felix: bool,
+    },
+    /// `doctor`.
+    Doctor {
+        /// `--output=json`.
+        json: bool,
+    },
+    /// `cni install`.
+    CniInstall {
+        /// `--bin-dir`.
+        bin_dir: String,
+        /// `--conf-dir`.
+        conf_dir: String,
+    },
 }
 
 /// Arguments of `create`.

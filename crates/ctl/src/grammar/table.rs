@@ -1,5 +1,6 @@
 //! The one table of commands and options: what parsing, usage, help, completions and the man page are made from.
 
+mod host;
 mod options;
 mod person;
 mod upstream;

@@ -1,5 +1,6 @@
 //! The commands that both programs have, and the top of the table.
 
+use super::host::{AGENT, CLEANUP, CNI, DOCTOR, STATUS, TRACE};
 use super::options::{CONFIG, FILENAME, HELP, NODE, ORCHESTRATOR, SCOPE, WORKLOAD, flag, valued};
 use super::person::{COMPLETE, COMPLETIONS, DATASTORE, DIFF, EXPLAIN_FIELD, MAN, VALIDATE};
 use super::{Audience, CommandSpec, Entry, Form, GroupSpec, KINDS, Offer, OptionSpec, Word, Words};
@@ -26,6 +27,12 @@ pub(crate) static TOP: GroupSpec = GroupSpec {
         Entry::Command(&DIFF),
         Entry::Command(&EXPLAIN_FIELD),
         Entry::Group(&DATASTORE),
+        Entry::Group(&AGENT),
+        Entry::Command(&STATUS),
+        Entry::Command(&TRACE),
+        Entry::Command(&CLEANUP),
+        Entry::Command(&DOCTOR),
+        Entry::Group(&CNI),
         Entry::Command(&COMPLETIONS),
         Entry::Command(&COMPLETE),
         Entry::Command(&MAN),
