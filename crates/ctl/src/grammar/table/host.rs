@@ -91,7 +91,9 @@ pub(super) static TRACE: CommandSpec = CommandSpec {
         OUTPUT,
     ],
     forms: &[Form { words: &[], required: &["dropped"], forbidden: &[] }],
-    description: "Names the endpoint and the rule of each drop. Ends by itself and leaves nothing behind.",
+    description: "\
+Names the endpoint and the rule of each drop. Ends by itself and leaves nothing
+behind.",
     build: build::trace,
     ..PLAIN
 };
