@@ -92,8 +92,8 @@ pub(super) static TRACE: CommandSpec = CommandSpec {
     ],
     forms: &[Form { words: &[], required: &["dropped"], forbidden: &[] }],
     description: "\
-Names the endpoint and the rule of each drop. Ends by itself and leaves nothing
-behind.",
+Names the endpoint and the rule of each drop. Ends by itself and leaves
+nothing behind.",
     build: build::trace,
     ..PLAIN
 };
