@@ -1,1 +1,3 @@
 //! The agent of a node: parameters, store, policy, dataplane, status.
+
+pub mod parameters;
