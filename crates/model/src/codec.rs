@@ -21,6 +21,7 @@ use crate::v1::{BgpPeer, HostEndpoint, IpPool, Policy, Profile, WorkloadEndpoint
 
 pub use node::{NodeParts, decode_node, node_parts, orch_refs};
 pub use policy::{decode_profile, encode_profile_part};
+pub use stored::{AsText, MaybeText, StoredPort, StoredProtocol};
 
 /// Why a stored value could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -315,6 +315,14 @@ fn parse_policy(parts: &[&str]) -> Option<Key> {
     }
 }
 
+/// Tier and name of a policy of whatever tier; none for paths of other kinds (`spec/policy.md` 1.2).
+#[must_use]
+pub fn policy_of_any_tier(path: &str) -> Option<(&str, String)> {
+    let (tier, name) = path.strip_prefix(directory::TIERS)?.strip_prefix('/')?.split_once("/policy/")?;
+    let whole = |component: &str| !component.is_empty() && !component.contains('/');
+    (whole(tier) && whole(name)).then(|| (tier, unescape(name)))
+}
+
 fn parse_bgp(parts: &[&str]) -> Option<Key> {
     let (node, rest) = match parts {
         ["global", rest @ ..] => (None, rest),

@@ -1,1 +1,4 @@
 //! The calculation: datastore changes in, intents out; and the evaluator "may A talk to B, and which rule says so".
+
+pub mod compile;
+pub mod record;

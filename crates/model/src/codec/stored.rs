@@ -57,7 +57,7 @@ pub(super) fn known_only(
 
 /// A value written as text: an address, a network.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AsText<T>(pub(super) T);
+pub struct AsText<T>(pub T);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for AsText<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -77,7 +77,7 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for AsText<T> {
 
 /// Like [`AsText`], with empty text for nothing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct MaybeText<T>(pub(super) Option<T>);
+pub struct MaybeText<T>(pub Option<T>);
 
 impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for MaybeText<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -98,7 +98,7 @@ enum NumberOrText {
 
 /// A port or range.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StoredPort(pub(super) Port);
+pub struct StoredPort(pub Port);
 
 impl<'de> Deserialize<'de> for StoredPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for StoredPort {
 
 /// A protocol.
 #[derive(Debug, Clone)]
-pub(super) struct StoredProtocol(pub(super) Protocol);
+pub struct StoredProtocol(pub Protocol);
 
 impl<'de> Deserialize<'de> for StoredProtocol {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

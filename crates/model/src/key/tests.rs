@@ -84,3 +84,20 @@ proptest! {
         prop_assert_eq!(Key::parse(&key.path()), Some(key));
     }
 }
+
+#[test]
+fn policies_of_every_tier_are_told_apart() {
+    let of = super::policy_of_any_tier;
+    assert_eq!(of("/calico/v1/policy/tier/default/policy/a%2fb"), Some(("default", "a/b".to_owned())));
+    assert_eq!(of("/calico/v1/policy/tier/k8s/policy/a"), Some(("k8s", "a".to_owned())));
+    for other in [
+        "/calico/v1/policy/tier/k8s/metadata",
+        "/calico/v1/policy/tier/k8s/policy/",
+        "/calico/v1/policy/tier//policy/a",
+        "/calico/v1/policy/tier/a/b/policy/c",
+        "/calico/v1/policy/tier/a/policy/b/c",
+        "/calico/v1/policy/profile/a/rules",
+    ] {
+        assert_eq!(of(other), None, "{other}");
+    }
+}
