@@ -192,6 +192,32 @@ impl Block {
         self.affinity.as_deref()
     }
 
+    /// The host that owns it.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.affinity.as_deref().and_then(|owner| owner.strip_prefix("host:"))
+    }
+
+    /// How many addresses it has.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.allocations.len()
+    }
+
+    /// How many of them are free.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        self.unallocated.len()
+    }
+
+    /// The addresses that are assigned, lowest first, with what is noted about each.
+    pub fn assigned(&self) -> impl Iterator<Item = (Ip, &Attribute)> {
+        self.allocations.iter().enumerate().filter_map(|(ordinal, index)| {
+            let attribute = self.attributes.get((*index)?)?;
+            Some((self.address(ordinal), attribute))
+        })
+    }
+
     /// Gives up the owner.
     pub fn clear_affinity(&mut self) {
         self.affinity = None;
@@ -213,8 +239,7 @@ impl Block {
     /// How many addresses a handle holds here.
     #[must_use]
     pub fn held_by(&self, handle: &str) -> usize {
-        let holds = |index: &usize| self.attributes[*index].handle.as_deref() == Some(handle);
-        self.allocations.iter().flatten().filter(|index| holds(index)).count()
+        self.assigned().filter(|(_, attribute)| attribute.is_of(handle)).count()
     }
 
     /// Whether a host may assign from this block as from its own, which is asked before any other block is.
@@ -242,7 +267,7 @@ impl Block {
     /// True when the host owns the block.
     #[must_use]
     pub fn is_owned_by(&self, host: &str) -> bool {
-        self.affinity.as_deref().and_then(|owner| owner.strip_prefix("host:")) == Some(host)
+        self.host() == Some(host)
     }
 
     /// Assigns up to `count` addresses, those first that have been free the longest.
@@ -290,15 +315,15 @@ impl Block {
 
     /// Releases everything a handle holds, lowest address first.
     pub fn release_handle(&mut self, handle: &str) -> Vec<Ip> {
-        let held: Vec<Ip> = (0..self.allocations.len())
-            .filter(|ordinal| {
-                self.allocations[*ordinal]
-                    .is_some_and(|index| self.attributes[index].handle.as_deref() == Some(handle))
-            })
-            .map(|ordinal| self.address(ordinal))
-            .collect();
+        let held: Vec<Ip> = self.held(handle, |_| true);
         self.release(&held);
         held
+    }
+
+    /// The addresses of a handle whose attribute is wanted, lowest first.
+    pub fn held(&self, handle: &str, wanted: impl Fn(&Attribute) -> bool) -> Vec<Ip> {
+        let of = |attribute: &Attribute| attribute.is_of(handle) && wanted(attribute);
+        self.assigned().filter(|(_, attribute)| of(attribute)).map(|(ip, _)| ip).collect()
     }
 
     fn attribute_index(&mut self, attribute: &Attribute) -> usize {
@@ -332,12 +357,7 @@ impl Block {
     }
 
     fn address(&self, ordinal: usize) -> Ip {
-        let number = number(self.cidr.address()) + ordinal as u128;
-        match self.cidr.version() {
-            // A block lies within its family's addresses.
-            IpVersion::V4 => Ip::from(std::net::Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
-            IpVersion::V6 => Ip::from(std::net::Ipv6Addr::from(number)),
-        }
+        address(self.cidr.version(), number(self.cidr.address()) + ordinal as u128)
     }
 }
 
@@ -348,10 +368,19 @@ fn size(cidr: Cidr) -> Result<usize, BlockError> {
     Ok(1 << cidr.host_bits())
 }
 
-fn number(ip: Ip) -> u128 {
+/// An address as a number.
+pub(crate) fn number(ip: Ip) -> u128 {
     match ip.get() {
         std::net::IpAddr::V4(ip) => u128::from(u32::from(ip)),
         std::net::IpAddr::V6(ip) => u128::from(ip),
+    }
+}
+
+/// The address of that number; the highest of the version when it has none so high.
+pub(crate) fn address(version: IpVersion, number: u128) -> Ip {
+    match version {
+        IpVersion::V4 => Ip::from(std::net::Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX))),
+        IpVersion::V6 => Ip::from(std::net::Ipv6Addr::from(number)),
     }
 }
 
@@ -362,6 +391,20 @@ impl Attribute {
     #[must_use]
     pub fn new(handle: Option<String>, secondary: Option<BTreeMap<String, String>>) -> Self {
         Self { handle, secondary, other: Map::new() }
+    }
+
+    /// True when the handle holds the address.
+    ///
+    /// A migration of v3 wrote `\r\n` and the interface behind some ids: what comes behind `\r` is no part of them.
+    #[must_use]
+    pub fn is_of(&self, handle: &str) -> bool {
+        self.handle.as_deref().and_then(|id| id.split('\r').next()) == Some(handle)
+    }
+
+    /// One of the notes.
+    #[must_use]
+    pub fn note(&self, name: &str) -> Option<&str> {
+        self.secondary.as_ref()?.get(name).map(String::as_str)
     }
 
     fn decode(json: &Json) -> Result<Self, BlockError> {

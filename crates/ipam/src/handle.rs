@@ -57,11 +57,30 @@ impl Handle {
         changed
     }
 
+    /// How many addresses it says a block holds for it.
+    #[must_use]
+    pub fn count(&self, block: Cidr) -> usize {
+        let count = self.object.get("block").and_then(|blocks| blocks.get(block.to_string()));
+        count.and_then(Json::as_u64).and_then(|count| usize::try_from(count).ok()).unwrap_or_default()
+    }
+
+    /// True when it names the block, with any count.
+    #[must_use]
+    pub fn names(&self, block: Cidr) -> bool {
+        self.object.get("block").and_then(|blocks| blocks.get(block.to_string())).is_some()
+    }
+
+    /// The blocks that it names; what is no network is left out.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<Cidr> {
+        let blocks = self.object.get("block").and_then(Json::as_object);
+        blocks.into_iter().flat_map(Map::keys).filter_map(|name| name.parse().ok()).collect()
+    }
+
     /// As [`Self::set`], for a block that it names already: after a release, an entry that another release of the same
     /// block has removed meanwhile must not come back.
     pub fn correct(&mut self, block: Cidr, count: usize) -> bool {
-        let named = self.object.get("block").and_then(|blocks| blocks.get(block.to_string())).is_some();
-        named && self.set(block, count)
+        self.names(block) && self.set(block, count)
     }
 
     /// True when it names no block any more.

@@ -1,19 +1,36 @@
 //! IP address management: blocks of addresses, who holds them, and giving them back (`spec/ipam.md`).
 //!
-//! [`block`] and [`handle`] are pure: a record in, a record out. The functions of [`mod@release`] and [`mod@show`] work on a datastore, always by
-//! compare-and-swap, so that upstream's programs may work on the same blocks at the same time. Assigning comes with the
-//! CNI plugin.
+//! [`block`] and [`handle`] are pure: a record in, a record out. Everything else works on a datastore, always by
+//! compare-and-swap, so that upstream's programs may work on the same blocks at the same time: [`assign`] gives addresses,
+//! [`mod@release`] takes them back, `hold` is the protocol by which handles follow blocks, `claim` that by which
+//! affinities do.
 
+pub mod assign;
 pub mod block;
+mod claim;
+pub mod config;
 pub mod handle;
+mod hold;
+mod mix;
+mod pool;
 pub mod release;
+mod retry;
 pub mod show;
+mod stored;
+mod walk;
 
+pub use assign::{
+    AssignFailure, Assigned, Owner, Request, TIMESTAMP, View, assign_ip, auto_assign, auto_assign_seen, look,
+};
+pub use claim::{Claims, claim_affinity};
+pub use config::{ConfigFailure, IpamConfig, config, set_config};
+pub use pool::{Pool, pools};
 pub use release::{
-    Released, release_address, release_addresses, release_host_affinities, release_node_addresses,
-    release_pool_affinities,
+    Released, addresses_of_handle, release_address, release_addresses, release_by_handle, release_by_scan,
+    release_host_affinities, release_node_addresses, release_pool_affinities, unassign,
 };
 pub use show::{Shown, show};
+pub use walk::{block_of, block_prefix};
 
 use margay_store::datastore;
 
@@ -42,4 +59,4 @@ pub enum Error {
 }
 
 /// Result of an IPAM operation.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,22 +1,24 @@
-//! Giving addresses and blocks back, always by compare-and-swap (`spec/ipam.md` 6.2, 7.2, 11).
+//! Giving addresses and claims back, always by compare-and-swap (`spec/ipam.md` 6.2, 7.2, 8.4, 11).
 //!
 //! The block is the authority and is written first; handles and affinities follow it. A crash in between leaves a handle
-//! that counts too much or an affinity without a block, which harm nobody and go with the next release.
+//! that counts too much or an affinity without a block, which harm nobody and go with the next release. An address is
+//! released from whoever held it when we first looked, never from a later holder.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use margay_model::{Filter, Key, Kind, Resource};
 use margay_net::{Cidr, Ip};
 use margay_store::datastore::{self, Datastore, Listed, Record, RecordSet};
-use margay_store::kv::{Precondition, check_key};
+use margay_store::kv::Precondition;
 
-use crate::block::Block;
-use crate::handle::{Handle, HandleError};
-use crate::show::{Holder, holders, read};
+use crate::assign::Owner;
+use crate::block::{Attribute, Block};
+use crate::claim;
+use crate::hold::{Keeper, Seen};
+use crate::retry::Retry;
+use crate::show::{Holder, holders};
+use crate::stored::{self, Held, Written};
 use crate::{Error, Result};
-
-/// How often a record that others keep changing is tried, as upstream does.
-const ATTEMPTS: u32 = 100;
 
 /// How often claims that come back are released again, as upstream does.
 const ROUNDS: u32 = 3;
@@ -45,88 +47,183 @@ pub async fn release_address<D: Datastore>(store: &D, ip: Ip) -> Result<Released
 /// As [`release_address`]; addresses in blocks before the one that failed stay released.
 pub async fn release_addresses<D: Datastore>(store: &D, addresses: &[Ip]) -> Result<Vec<Ip>> {
     let mut released = Vec::new();
-    for holder in holders(store, addresses).await? {
-        released.extend(release_in_block(store, holder).await?);
+    for Holder { held, addresses } in holders(store, addresses).await? {
+        released.extend(release_in_block(store, held, &addresses, |_| true).await?);
     }
     Ok(released)
 }
 
-/// Releases addresses of one block, and then what the block's handles say of it.
-async fn release_in_block<D: Datastore>(store: &D, holder: Holder) -> Result<Vec<Ip>> {
-    let Holder { mut record, mut block, addresses } = holder;
-    for _ in 0..ATTEMPTS {
-        let released = block.release(&addresses);
+/// Releases those of the addresses that belong to the owner, note for note: what a request that failed had got.
+pub(crate) async fn take_back<D: Datastore>(store: &D, addresses: &[Ip], owner: &Owner) -> Result<Vec<Ip>> {
+    let attribute = owner.attribute();
+    let mut released = Vec::new();
+    for Holder { held, addresses } in holders(store, addresses).await? {
+        released.extend(release_in_block(store, held, &addresses, |held| *held == attribute).await?);
+    }
+    Ok(released)
+}
+
+/// Releases what a request got, as if it had never asked: only what still belongs to the same owner, note for note.
+///
+/// # Errors
+/// As [`release_address`].
+pub async fn unassign<D: Datastore>(store: &D, addresses: &[Ip], owner: &Owner) -> Result<Vec<Ip>> {
+    take_back(store, addresses, owner).await
+}
+
+/// Releases addresses of one block whose attribute is wanted, and then what the block's handles say of it.
+pub(crate) async fn release_in_block<D: Datastore>(
+    store: &D,
+    mut held: Held,
+    addresses: &[Ip],
+    wanted: impl Fn(&Attribute) -> bool,
+) -> Result<Vec<Ip>> {
+    let theirs = |block: &Block| -> BTreeMap<Ip, Attribute> {
+        let of = |ip: &Ip| block.attribute(*ip).filter(|held| wanted(held)).map(|held| (*ip, held.clone()));
+        addresses.iter().filter_map(of).collect()
+    };
+    let first = theirs(&held.block);
+    let mut retry = Retry::of(&["release", &held.block.cidr().to_string()]);
+    loop {
+        // The holder that we saw first, and nobody who got the address meanwhile.
+        let now: Vec<Ip> =
+            addresses.iter().copied().filter(|ip| same_holder(&held.block, *ip, first.get(ip))).collect();
+        let mut block = held.block.clone();
+        let released = block.release(&now);
         if released.is_empty() {
             return Ok(Vec::new());
         }
-        if write_block(store, &record, &block).await? {
-            let handles: BTreeSet<&str> =
-                released.iter().filter_map(|(_, handle)| handle.as_deref()).collect();
-            for handle in handles {
-                update_handle(store, handle, &block).await?;
-            }
+        let written = held.replace(store, &block).await?;
+        if written != Written::Raced {
+            let handles = released.iter().filter_map(|(ip, _)| first.get(ip)?.handle.as_deref());
+            follow(store, handles, &block, written).await?;
             return Ok(released.into_iter().map(|(ip, _)| ip).collect());
         }
-        let Some(now) = store.get_record(&record.key).await? else { return Ok(Vec::new()) };
-        block = read(&now)?;
-        record = now;
-    }
-    Err(Error::Contended { key: record.key.to_string(), attempts: ATTEMPTS })
-}
-
-/// Writes a block over the record it was read from; an empty one that nobody owns is removed. False on a conflict.
-async fn write_block<D: Datastore>(store: &D, record: &Record, block: &Block) -> Result<bool> {
-    let seen = Precondition::Revision(record.revision);
-    let outcome = if block.is_empty() && block.affinity().is_none() {
-        store.delete_record(&record.key, seen).await
-    } else {
-        store.put_record(&record.key, &block.encode(), seen).await.map(|_| ())
-    };
-    unless_raced(outcome)
-}
-
-fn unless_raced(outcome: datastore::Result<()>) -> Result<bool> {
-    match outcome {
-        Ok(()) => Ok(true),
-        Err(datastore::Error::Conflict { .. } | datastore::Error::DoesNotExist { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+        retry.wait(&held.key()).await?;
+        let Some(now) = stored::block(store, held.block.cidr()).await? else { return Ok(Vec::new()) };
+        held = now;
     }
 }
 
-/// Sets what a handle says of a block just written to what the block says; a handle without blocks is removed.
-async fn update_handle<D: Datastore>(store: &D, id: &str, written: &Block) -> Result<()> {
-    let key = Key::IpamHandle { id: id.to_owned() };
-    if check_key(&key.path()).is_err() {
-        // No handle can stand there: the id is somebody's mistake, and the address is free all the same.
-        return Ok(());
-    }
-    let cidr = written.cidr();
-    let mut count = written.held_by(id);
-    for _ in 0..ATTEMPTS {
-        // COMPAT(ipam-handles): a missing handle has nothing to say; upstream ends the process here.
-        let Some(record) = store.get_record(&key).await? else { return Ok(()) };
-        let bad = |error: HandleError| Error::BadRecord { key: key.to_string(), reason: error.to_string() };
-        let mut handle = Handle::decode(&record.value).map_err(bad)?;
-        // Counted anew: upstream takes 1 off, however many addresses of the handle were released.
-        if !handle.correct(cidr, count) {
-            return Ok(());
+fn same_holder(block: &Block, ip: Ip, first: Option<&Attribute>) -> bool {
+    first.is_some() && block.attribute(ip) == first
+}
+
+/// Makes handles say what a block just written holds for them.
+async fn follow<D: Datastore>(
+    store: &D,
+    handles: impl Iterator<Item = &str>,
+    block: &Block,
+    written: Written,
+) -> Result<()> {
+    let mut handles: Vec<&str> = handles.collect();
+    handles.sort_unstable();
+    handles.dedup();
+    for id in handles {
+        // Under other ids no handle can stand: the id is somebody's mistake, and the address is free all the same.
+        if let Some(mut keeper) = Keeper::new(id) {
+            keeper.settle(store, block.cidr(), seen(block, id, written)).await?;
         }
-        let seen = Precondition::Revision(record.revision);
-        let outcome = if handle.is_empty() {
-            store.delete_record(&key, seen).await
-        } else {
-            store.put_record(&key, &handle.encode(), seen).await.map(|_| ())
-        };
-        if unless_raced(outcome)? {
-            return Ok(());
-        }
-        // Whoever changed the handle is about to change the block, or has done so.
-        count = match store.get_record(&Key::IpamBlock { cidr }).await? {
-            Some(record) => read(&record)?.held_by(id),
-            None => 0,
-        };
     }
-    Err(Error::Contended { key: key.to_string(), attempts: ATTEMPTS })
+    Ok(())
+}
+
+fn seen(block: &Block, id: &str, written: Written) -> Seen {
+    match written {
+        Written::At(revision) => Seen::Count(block.held_by(id), revision),
+        Written::Removed | Written::Raced => Seen::Nothing,
+    }
+}
+
+/// Releases what a handle holds, lowest address first, where `wanted` says so; what it holds besides stays. None when
+/// there is no such handle.
+///
+/// # Errors
+/// As [`release_address`], of the first block that failed; the others are released all the same.
+pub async fn release_by_handle<D: Datastore>(
+    store: &D,
+    id: &str,
+    wanted: impl Fn(&Attribute) -> bool + Sync,
+) -> Result<Option<Vec<Ip>>> {
+    let Some(mut keeper) = Keeper::new(id) else { return Ok(None) };
+    let Some(handle) = keeper.read(store).await? else { return Ok(None) };
+    let mut released = Vec::new();
+    let mut failed = None;
+    for cidr in handle.blocks() {
+        match release_held(store, &mut keeper, cidr, &wanted).await {
+            Ok(addresses) => released.extend(addresses),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(Some(released)), Err)
+}
+
+/// Releases what a handle holds in one block.
+async fn release_held<D: Datastore>(
+    store: &D,
+    keeper: &mut Keeper,
+    cidr: Cidr,
+    wanted: &(impl Fn(&Attribute) -> bool + Sync),
+) -> Result<Vec<Ip>> {
+    let mut retry = Retry::of(&[keeper.id(), "release"]);
+    loop {
+        let Some(held) = stored::block(store, cidr).await? else {
+            keeper.settle(store, cidr, Seen::Nothing).await?;
+            return Ok(Vec::new());
+        };
+        let addresses = held.block.held(keeper.id(), wanted);
+        if addresses.is_empty() {
+            // Upstream leaves the entry of a block that holds nothing for the handle, for ever.
+            keeper.settle(store, cidr, Seen::Nothing).await?;
+            return Ok(Vec::new());
+        }
+        let mut block = held.block.clone();
+        block.release(&addresses);
+        let written = held.replace(store, &block).await?;
+        if written != Written::Raced {
+            keeper.settle(store, cidr, seen(&block, keeper.id(), written)).await?;
+            return Ok(addresses);
+        }
+        retry.wait(&held.key()).await?;
+    }
+}
+
+/// Releases what a handle holds in the blocks of a host, whatever its record says: for a handle whose record is lost.
+///
+/// # Errors
+/// As [`release_address`].
+pub async fn release_by_scan<D: Datastore>(
+    store: &D,
+    id: &str,
+    host: &str,
+    wanted: impl Fn(&Attribute) -> bool + Sync,
+) -> Result<Vec<Ip>> {
+    let set = RecordSet::IpamAffinities { node: Some(host.to_owned()), version: None };
+    let mut released = Vec::new();
+    for claim in claims(store, &set, |_| true).await? {
+        let Some(held) = stored::block(store, claim.cidr).await? else { continue };
+        let addresses = held.block.held(id, &wanted);
+        if !addresses.is_empty() {
+            released.extend(release_in_block(store, held, &addresses, |held| held.is_of(id)).await?);
+        }
+    }
+    Ok(released)
+}
+
+/// The addresses of a handle, block by block; none when there is no such handle.
+///
+/// # Errors
+/// The datastore failed, or a record cannot be understood.
+pub async fn addresses_of_handle<D: Datastore>(store: &D, id: &str) -> Result<Option<Vec<(Ip, Attribute)>>> {
+    let Some(mut keeper) = Keeper::new(id) else { return Ok(None) };
+    let Some(handle) = keeper.read(store).await? else { return Ok(None) };
+    let mut found = Vec::new();
+    for cidr in handle.blocks() {
+        let Some(held) = stored::block(store, cidr).await? else { continue };
+        let of = held.block.assigned().filter(|(_, attribute)| attribute.is_of(id));
+        found.extend(of.map(|(ip, attribute)| (ip, attribute.clone())));
+    }
+    Ok(Some(found))
 }
 
 /// Releases the addresses of all workload endpoints of a node; returns those that were assigned.
@@ -178,7 +275,7 @@ async fn release_affinities<D: Datastore>(
     for _ in 0..ROUNDS {
         again = None;
         for claim in claims(store, set, &wanted).await? {
-            release_affinity(store, &claim.node, claim.cidr).await?;
+            claim::release(store, &claim.node, claim.cidr).await?;
             let seen = Precondition::Revision(claim.record.revision);
             // The revision was read before the block was given up: a claim with another one is a new claim.
             match store.delete_record(&claim.record.key, seen).await {
@@ -220,22 +317,4 @@ async fn claims<D: Datastore>(
     };
     store.list_records(set, &mut visit).await?;
     Ok(claims)
-}
-
-/// Takes a block from its host: an empty one goes, one in use stays without owner. A block of another host stays.
-async fn release_affinity<D: Datastore>(store: &D, node: &str, cidr: Cidr) -> Result<()> {
-    let key = Key::IpamBlock { cidr };
-    for _ in 0..ATTEMPTS {
-        let Some(record) = store.get_record(&key).await? else { return Ok(()) };
-        let mut block = read(&record)?;
-        if !block.is_owned_by(node) {
-            return Ok(());
-        }
-        block.clear_affinity();
-        // By revision: upstream removes an empty block without looking whether it still is empty.
-        if write_block(store, &record, &block).await? {
-            return Ok(());
-        }
-    }
-    Err(Error::Contended { key: key.to_string(), attempts: ATTEMPTS })
 }

@@ -7,8 +7,9 @@ use margay_model::Key;
 use margay_net::{Cidr, Ip, IpVersion};
 use margay_store::datastore::{Datastore, Record, RecordSet};
 
-use crate::block::Block;
-use crate::{Error, Result};
+use crate::Result;
+use crate::stored::Held;
+use crate::walk::block_of;
 
 /// What is known about an address; prints the line of `ipam show`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl fmt::Display for Shown {
 pub async fn show<D: Datastore>(store: &D, ip: Ip) -> Result<Shown> {
     let state = match holders(store, &[ip]).await?.pop() {
         None => State::NoBlock,
-        Some(Holder { block, .. }) => match block.attribute(ip) {
+        Some(Holder { held, .. }) => match held.block.attribute(ip) {
             None => State::NotAssignedInBlock,
             Some(attribute) => match &attribute.secondary {
                 Some(notes) if !notes.is_empty() => State::Attributes(notes.clone()),
@@ -67,8 +68,7 @@ pub async fn show<D: Datastore>(store: &D, ip: Ip) -> Result<Shown> {
 /// A block as it was read, and those of the addresses asked for that lie in it.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    pub(crate) record: Record,
-    pub(crate) block: Block,
+    pub(crate) held: Held,
     pub(crate) addresses: Vec<Ip>,
 }
 
@@ -76,13 +76,13 @@ pub(crate) struct Holder {
 pub(crate) async fn holders<D: Datastore>(store: &D, addresses: &[Ip]) -> Result<Vec<Holder>> {
     let mut by_block: BTreeMap<Cidr, Vec<Ip>> = BTreeMap::new();
     for ip in addresses {
-        by_block.entry(v1_block(*ip)).or_default().push(*ip);
+        by_block.entry(block_of(*ip)).or_default().push(*ip);
     }
     let mut holders = Vec::new();
     let mut elsewhere = Vec::new();
     for (cidr, addresses) in by_block {
         match store.get_record(&Key::IpamBlock { cidr }).await? {
-            Some(record) => holders.push(Holder::read(record, addresses)?),
+            Some(record) => holders.push(Holder::read(&record, addresses)?),
             None => elsewhere.extend(addresses),
         }
     }
@@ -116,36 +116,20 @@ async fn other_holders<D: Datastore>(
     for (cidr, record) in records {
         let (here, left) = addresses.into_iter().partition(|ip| cidr.contains_ip(*ip));
         addresses = left;
-        holders.push(Holder::read(record, here)?);
+        holders.push(Holder::read(&record, here)?);
     }
     Ok(holders)
 }
 
-fn v1_block(ip: Ip) -> Cidr {
-    let length = match ip.version() {
-        IpVersion::V4 => 26,
-        IpVersion::V6 => 122,
-    };
-    Cidr::new(ip, length).expect("shorter than an address of its version").masked()
+/// The block that holds an address, as [`holders`] finds it.
+pub(crate) async fn holder<D: Datastore>(store: &D, ip: Ip) -> Result<Option<Held>> {
+    Ok(holders(store, &[ip]).await?.pop().map(|holder| holder.held))
 }
 
 // === impl Holder ===
 
 impl Holder {
-    fn read(record: Record, addresses: Vec<Ip>) -> Result<Self> {
-        let block = read(&record)?;
-        Ok(Self { record, block, addresses })
-    }
-}
-
-/// Reads a stored block.
-pub(crate) fn read(record: &Record) -> Result<Block> {
-    let bad = |reason: String| Error::BadRecord { key: record.key.to_string(), reason };
-    let block = Block::decode(&record.value).map_err(|error| bad(error.to_string()))?;
-    match &record.key {
-        Key::IpamBlock { cidr } if cidr.masked() != block.cidr() => {
-            Err(bad(format!("it holds the block {}", block.cidr())))
-        }
-        _ => Ok(block),
+    fn read(record: &Record, addresses: Vec<Ip>) -> Result<Self> {
+        Ok(Self { held: Held::read(record)?, addresses })
     }
 }

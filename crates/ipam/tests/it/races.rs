@@ -51,13 +51,22 @@ async fn an_unowned_block_that_becomes_used_again_stays() {
     let (store, kv) = world().await;
     let unowned = |value: &str| value.replace(r#""host:rack1""#, "null");
     kv.seed(BLOCK, &unowned(TWO_RELEASED)).await;
-    let taken = r#"{"cidr":"10.0.0.0/30","affinity":null,"strictAffinity":false,"allocations":[1,0,null,null],"unallocated":[3,2],"attributes":[{"handle_id":"h1","secondary":null},{"handle_id":"new","secondary":null}]}"#;
+    let taken = r#"{"cidr":"10.0.0.0/30","affinity":null,"strictAffinity":false,"allocations":[1,0,null,null],"unallocated":[3,2],"attributes":[{"handle_id":"h1","secondary":{"pod":"cart-0","node":"rack1"}},{"handle_id":"new","secondary":null}]}"#;
     kv.before_write(BLOCK, Some(taken));
     assert_eq!(release_address(&store, ip("10.0.0.1")).await.unwrap(), Released::Released);
     assert_eq!(allocations(&kv).await, "null [0,null,null,null]");
 }
 
 #[tokio::test]
+async fn an_address_that_went_to_another_holder_meanwhile_is_not_released() {
+    let (store, kv) = world().await;
+    let other = VALUE.replace("cart-0", "cart-1");
+    kv.before_write(BLOCK, Some(&other));
+    assert_eq!(release_address(&store, ip("10.0.0.1")).await.unwrap(), Released::NotAssigned);
+    assert_eq!(value(&kv, BLOCK).await, Some(other));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_block_that_others_never_leave_alone_is_an_error_after_100_attempts() {
     let (store, kv) = world().await;
     kv.always_before_write(BLOCK);
@@ -117,7 +126,7 @@ async fn a_claim_that_comes_back_is_released_again() {
     assert_eq!((value(&kv, BLOCK).await, value(&kv, CLAIM).await), (None, None));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_claim_that_always_comes_back_is_an_error_after_3_rounds() {
     let (store, kv) = world().await;
     kv.always_before_write(CLAIM);
