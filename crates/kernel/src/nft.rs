@@ -1,0 +1,19 @@
+//! nftables: what a table holds as plain typed data, batches of changes, the kernel that takes them, and a fake of it.
+//!
+//! [`Table`], [`Chain`], [`Set`], [`Element`] and [`Rule`] say what should be. A [`Batch`] is a list of changes as the
+//! bytes that the kernel reads; it remembers who owns each message, so that an error names its owner.
+
+mod key;
+mod name;
+mod object;
+mod rule;
+mod statement;
+
+pub use key::{Data, DataType, Element, Field, Fields, IfPrefix, Key, ParseIfPrefixError, Value};
+pub use name::{Family, Name, NameError, TableId};
+pub use object::{Base, Chain, ChainKind, ChainPolicy, Hook, Set, Table};
+pub use rule::{AnonymousSet, Rule, RuleError, SetRef, Verdict, merge_ranges};
+pub use statement::{
+    AddressKind, CtState, CtStatus, Direction, Limit, Load, LogLevel, LogTarget, Nat, NatKind, NatTarget, Op,
+    Reject, Statement, Unit,
+};
