@@ -119,7 +119,7 @@ parameters! {
     LogSeverityFile: LEVEL, "INFO", NONE, Effect::Logs,
         "The least severity that the file gets; none = nothing.";
     LogSeverityScreen: LEVEL, "INFO", NONE, Effect::Logs,
-        "The least severity that standard error gets; none = nothing.";
+        "The least severity that standard output gets; none = nothing.";
     LogSeveritySys: LEVEL, "INFO", NONE, Effect::Logs,
         "The least severity that syslog gets; none = nothing.";
     IpInIpEnabled: Kind::Bool, "false", NONE, Effect::Dataplane,
