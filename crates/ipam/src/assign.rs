@@ -259,7 +259,7 @@ pub async fn assign_ip<D: Datastore>(
             None => {
                 let strict = config::config(store).await?.strict_affinity;
                 match claim(store, block_of(ip), host, strict).await? {
-                    Claimed::Ours(held) => held,
+                    Claimed::Ours(held) => *held,
                     // Somebody else's by now: an address of it may be named all the same.
                     Claimed::Others => match holder(store, ip).await? {
                         Some(held) => held,

@@ -23,7 +23,7 @@ const CLAIMED: &str = "{}";
 #[derive(Debug, Clone)]
 pub(crate) enum Claimed {
     /// It is the host's, as it stands.
-    Ours(Held),
+    Ours(Box<Held>),
     /// Somebody else has it.
     Others,
 }
@@ -39,14 +39,14 @@ pub(crate) async fn claim<D: Datastore>(store: &D, cidr: Cidr, host: &str, stric
             Ok(revision) => {
                 // Also over a key that stands there: whoever is giving the block up then sees that it was claimed again.
                 store.put_record(&affinity(host, cidr), CLAIMED, Precondition::None).await?;
-                return Ok(Claimed::Ours(Held { block, revision }));
+                return Ok(Claimed::Ours(Box::new(Held { block, revision })));
             }
             Err(datastore::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         match stored::block(store, cidr).await? {
             // Another process of this host was faster.
-            Some(held) if held.block.is_owned_by(host) => return Ok(Claimed::Ours(held)),
+            Some(held) if held.block.is_owned_by(host) => return Ok(Claimed::Ours(Box::new(held))),
             Some(_) => return Ok(Claimed::Others),
             None => retry.wait(&key).await?,
         }

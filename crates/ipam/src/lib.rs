@@ -7,6 +7,7 @@
 
 pub mod assign;
 pub mod block;
+pub mod check;
 mod claim;
 pub mod config;
 pub mod handle;
@@ -16,12 +17,15 @@ mod pool;
 pub mod release;
 mod retry;
 pub mod show;
+pub mod snapshot;
 mod stored;
+mod timestamp;
 mod walk;
 
 pub use assign::{
     AssignFailure, Assigned, Owner, Request, TIMESTAMP, View, assign_ip, auto_assign, auto_assign_seen, look,
 };
+pub use check::{Finding, audit, check, repair};
 pub use claim::{Claims, claim_affinity};
 pub use config::{ConfigFailure, IpamConfig, config, set_config};
 pub use pool::{Pool, pools};
@@ -30,6 +34,8 @@ pub use release::{
     release_host_affinities, release_node_addresses, release_pool_affinities, unassign,
 };
 pub use show::{Shown, show};
+pub use snapshot::Snapshot;
+pub use timestamp::{parse_timestamp, timestamp};
 pub use walk::{block_of, block_prefix};
 
 use margay_store::datastore;

@@ -63,7 +63,7 @@ impl<'a> Family<'a> {
         taker: &mut Taker<'_, D>,
         count: usize,
     ) -> Result<(), AssignFailure> {
-        self.from_own(taker, count).await?;
+        self.take_own(taker, count).await?;
         if self.got.len() == count {
             return Ok(());
         }
@@ -71,12 +71,12 @@ impl<'a> Family<'a> {
         let (config, blocks) =
             tokio::join!(config::config(taker.store), Blocks::list(taker.store, self.version));
         let (config, mut blocks) = (config?, blocks?);
-        self.from_lost(taker, &blocks, count).await?;
+        self.take_lost(taker, &blocks, count).await?;
         if self.got.len() < count && config.auto_allocate_blocks {
-            self.from_new(taker, &mut blocks, config, count).await?;
+            self.take_new(taker, &mut blocks, config, count).await?;
         }
         if self.got.len() < count && !config.strict_affinity {
-            self.from_others(taker, &blocks, count).await?;
+            self.borrow(taker, &blocks, count).await?;
         }
         if self.got.len() < count {
             self.explain(config);
@@ -90,7 +90,7 @@ impl<'a> Family<'a> {
     }
 
     /// Takes from the blocks that the host has keys for.
-    async fn from_own<D: Datastore>(&mut self, taker: &mut Taker<'_, D>, count: usize) -> Result<()> {
+    async fn take_own<D: Datastore>(&mut self, taker: &mut Taker<'_, D>, count: usize) -> Result<()> {
         let claims: Vec<(Cidr, Revision)> =
             self.claims.iter().copied().filter(|(cidr, _)| self.is_allowed(*cidr)).collect();
         let alone = claims.len() == 1;
@@ -123,7 +123,7 @@ impl<'a> Family<'a> {
     }
 
     /// Takes from the host's blocks whose keys are lost or were made since we looked.
-    async fn from_lost<D: Datastore>(
+    async fn take_lost<D: Datastore>(
         &mut self,
         taker: &mut Taker<'_, D>,
         blocks: &Blocks,
@@ -150,7 +150,7 @@ impl<'a> Family<'a> {
     }
 
     /// Claims blocks that nobody has.
-    async fn from_new<D: Datastore>(
+    async fn take_new<D: Datastore>(
         &mut self,
         taker: &mut Taker<'_, D>,
         blocks: &mut Blocks,
@@ -169,7 +169,7 @@ impl<'a> Family<'a> {
                 match claim(taker.store, cidr, self.host, config.strict_affinity).await? {
                     Claimed::Ours(held) => {
                         self.claims.push((cidr, held.revision));
-                        self.got.extend(taker.take(held, count - self.got.len(), Right::Own).await?);
+                        self.got.extend(taker.take(*held, count - self.got.len(), Right::Own).await?);
                     }
                     // COMPAT(ipam-claim-race): upstream fails the request when another host was faster.
                     Claimed::Others => taker.conflicts += 1,
@@ -186,7 +186,7 @@ impl<'a> Family<'a> {
 
     /// Takes from blocks of other hosts and of none.
     // COMPAT(ipam-borrow-family): upstream walks the pools of both versions, and ends a pool at its first refusal.
-    async fn from_others<D: Datastore>(
+    async fn borrow<D: Datastore>(
         &mut self,
         taker: &mut Taker<'_, D>,
         blocks: &Blocks,

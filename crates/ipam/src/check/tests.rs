@@ -1,0 +1,1 @@
+//! Snapshots with something wrong in them, and what is said about it.
