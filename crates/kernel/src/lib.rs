@@ -10,6 +10,7 @@ mod route;
 mod rtnetlink;
 mod sysctl;
 mod netlink;
+pub mod nft;
 
 pub use address::Address;
 pub use conntrack::{FakeFlows, Flow, Flows};
@@ -18,6 +19,6 @@ pub use monitor::{Event, Interfaces, Monitor, Notice};
 pub use namespace::{Isolation, Namespace, NamespaceError, isolated};
 pub use neighbour::{Neighbour, NeighbourKind};
 pub use route::{Route, RouteKind, RouteProtocol, RouteScope, RouteTable};
-pub use rtnetlink::{Outcome, Refusal, RefusalKind, Reply, Request, RtError, Rtnetlink};
+pub use rtnetlink::{Outcome, Refusal, RefusalKind, Reply, Request, RtError, RtMonitor, RtSocket, Rtnetlink};
 pub use sysctl::{FakeSysctls, ProcSys, Sysctl, SysctlError, Sysctls};
 pub use netlink::SocketError;

@@ -7,10 +7,10 @@ mod read;
 mod socket;
 mod write;
 
-pub(crate) use read::{Attributes, Message, Messages, be32, be64, text};
+pub(crate) use read::{Attributes, Message, Messages, be32, be64, ne16, ne32, text};
 pub use socket::SocketError;
 pub(crate) use socket::{Protocol, Socket};
-pub(crate) use write::Buffer;
+pub(crate) use write::{Buffer, OpenMessage};
 
 /// `NLM_F_REQUEST`.
 pub(crate) const REQUEST: u16 = 0x01;

@@ -4,6 +4,10 @@
 //! [`FakeNetwork`] answers from memory and refuses what the kernel would. Requests of one [`Rtnetlink::submit`] go in
 //! one message; the kernel takes them in order, each by itself: one that is refused does not stop those after it.
 
+mod decode;
+mod encode;
+mod socket;
+
 use std::fmt;
 
 use crate::address::Address;
@@ -11,8 +15,10 @@ use crate::link::{Link, LinkChange, LinkKey, Veth};
 use crate::neighbour::Neighbour;
 use crate::netlink::SocketError;
 use crate::route::Route;
-use margay_net::IfName;
+use margay_net::{IfIndex, IfName};
 use rustix::io::Errno;
+
+pub use socket::{RtMonitor, RtSocket};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +30,7 @@ pub enum Request {
     /// Make an IPIP tunnel that takes any packet; refused when the name is taken.
     AddIpip(IfName),
     /// Change a link.
-    ChangeLink(LinkKey, LinkChange),
+    ChangeLink(IfIndex, LinkChange),
     /// Remove a link, and the other end of a pair with it.
     DeleteLink(LinkKey),
     /// Add an address; refused when the link has it.
@@ -155,7 +161,7 @@ impl fmt::Display for Request {
             Request::ShowLink(key) => write!(f, "reading {key}"),
             Request::AddVeth(veth) => write!(f, "adding pair {} - {}", veth.near.name, veth.far.name),
             Request::AddIpip(name) => write!(f, "adding IPIP tunnel {name}"),
-            Request::ChangeLink(key, _) => write!(f, "changing {key}"),
+            Request::ChangeLink(index, _) => write!(f, "changing link {}", index.0),
             Request::DeleteLink(key) => write!(f, "deleting {key}"),
             Request::AddAddress(address) => write!(f, "adding {address}"),
             Request::ReplaceAddress(address) => write!(f, "setting {address}"),
