@@ -97,11 +97,11 @@ impl World {
         }
     }
 
-    /// The normal policies of an endpoint in one direction, in order.
+    /// The policies of one list that govern an endpoint in one direction, in order.
     #[must_use]
-    pub fn policies_of(&self, id: &EndpointId, direction: Direction) -> Vec<PolicyId> {
+    pub fn policies_of(&self, id: &EndpointId, direction: Direction, list: List) -> Vec<PolicyId> {
         let Some(endpoint) = self.endpoint(id) else { return Vec::new() };
-        let policies = self.policies(&endpoint, direction, List::Normal);
+        let policies = self.policies(&endpoint, direction, list);
         policies.into_iter().map(|(id, _)| id.clone()).collect()
     }
 

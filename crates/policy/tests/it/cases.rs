@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use margay_policy::evaluate::{Asked, EndpointId, Outcome, Records};
+use margay_policy::record::List;
 use margay_selector::Selector;
 use serde_json::{Map, Value};
 
@@ -116,8 +117,9 @@ fn order(world: &margay_policy::evaluate::World, name: &str) -> Value {
         workload: workload.into(),
         endpoint: endpoint.into(),
     });
-    let names =
-        |direction| world.policies_of(&id, direction).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let names = |direction| {
+        world.policies_of(&id, direction, List::Normal).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
     serde_json::json!({"ingress": names(Ingress), "egress": names(Egress)})
 }
 

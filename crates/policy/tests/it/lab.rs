@@ -219,7 +219,7 @@ fn outside(address: IpAddr) -> &'static str {
     if eth1 { "eth1" } else { "eth0" }
 }
 
-fn is_h1(address: IpAddr) -> bool {
+pub(crate) fn is_h1(address: IpAddr) -> bool {
     INTERFACES.iter().any(|(_, addresses)| addresses.map(ip).contains(&address))
 }
 
