@@ -37,11 +37,23 @@ impl Buffer {
         self.bytes.clear();
     }
 
+    /// Forgets what was written from that place on.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.bytes.truncate(length);
+    }
+
     /// Adds flags to the message that begins there.
     pub(crate) fn add_flags(&mut self, message: usize, flags: u16) {
         let [low, high] = flags.to_ne_bytes();
         self.bytes[message + 6] |= low;
         self.bytes[message + 7] |= high;
+    }
+
+    /// Takes flags from the message that begins there.
+    pub(crate) fn remove_flags(&mut self, message: usize, flags: u16) {
+        let [low, high] = flags.to_ne_bytes();
+        self.bytes[message + 6] &= !low;
+        self.bytes[message + 7] &= !high;
     }
 
     /// Opens a message; the port is the kernel's to fill in.
@@ -85,6 +97,32 @@ impl Buffer {
     pub(crate) fn end(&mut self, OpenAttribute(start): OpenAttribute) {
         let length = u16::try_from(self.bytes.len() - start).expect("callers split before 64 KiB");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
+    /// Closes an attribute whose value ends at that place, before the padding.
+    pub(crate) fn end_exact(&mut self, OpenAttribute(start): OpenAttribute, end: usize) {
+        let length = u16::try_from(end - start).expect("callers keep values below 64 KiB");
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+        self.pad();
+    }
+
+    /// An entry of the `nft` tool's user data: type, length, bytes; not padded.
+    pub(crate) fn entry(&mut self, kind: u8, value: &[u8]) {
+        let length = u8::try_from(value.len()).expect("entries are short");
+        self.bytes.extend_from_slice(&[kind, length]);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// A note as such an entry, with the closing NUL, cut off at 127 bytes; says where it ends.
+    pub(crate) fn comment(&mut self, kind: u8, text: &str) -> usize {
+        let mut end = text.len().min(127);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.bytes.extend_from_slice(&[kind, u8::try_from(end + 1).expect("at most 128")]);
+        self.bytes.extend_from_slice(&text.as_bytes()[..end]);
+        self.bytes.push(0);
+        self.bytes.len()
     }
 
     /// The bytes that stand in an open attribute so far, its header included.

@@ -1,6 +1,7 @@
 //! The keys and the data of sets and maps, in the bytes that the kernel compares.
 //!
-//! A key has one to four fields. Alone, a field has its own length; beside others each is padded to four bytes.
+//! A key has one to four fields of 40 bytes together at most. Alone, a field has its own length; beside others each is
+//! padded to four bytes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,8 +13,8 @@ use super::{CtState, Verdict};
 
 /// The most fields of a key.
 const MOST: usize = 4;
-/// The longest key (`NFT_DATA_VALUE_MAXLEN`).
-const LONGEST: usize = 64;
+/// The longest key in bytes; the kernel would take 64, and every key here costs this much memory.
+const LONGEST: usize = 40;
 
 /// The type of one field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,7 +228,8 @@ impl Fields {
         }
         let mut list = [*fields.first()?; MOST];
         list[..fields.len()].copy_from_slice(fields);
-        Some(Self { list, count: u8::try_from(fields.len()).ok()? })
+        let fields = Self { list, count: u8::try_from(fields.len()).ok()? };
+        (fields.length() <= LONGEST).then_some(fields)
     }
 
     /// The fields in order.
@@ -392,6 +394,10 @@ impl fmt::Display for Value {
 
 impl Key {
     /// The values in order; more than four do not compile.
+    ///
+    /// # Panics
+    ///
+    /// When they are longer than 40 bytes together: two IPv6 addresses and two more, or names and addresses in excess.
     #[must_use]
     pub fn new<const N: usize>(values: [Value; N]) -> Self {
         const { assert!(N >= 1 && N <= MOST, "a key has one to four fields") };

@@ -131,7 +131,8 @@ impl AnonymousSet {
     /// A set of ports.
     #[must_use]
     pub fn of_ports(ranges: impl IntoIterator<Item = (u16, u16)>) -> Self {
-        let ranges = ranges.into_iter().map(|(first, last)| (Value::Port(first).into(), Value::Port(last).into()));
+        let ranges =
+            ranges.into_iter().map(|(first, last)| (Value::Port(first).into(), Value::Port(last).into()));
         Self::of_ranges(Field::InetService, ranges)
     }
 
@@ -249,7 +250,8 @@ impl Known {
             Statement::Compare(load, op, value) => self.compare(index, *load, *op, *value),
             Statement::Range(load, _, first, last) => {
                 self.load(index, *load)?;
-                let field = load.field().filter(|field| !field.is_host_order()).ok_or(RuleError::Range(index))?;
+                let field =
+                    load.field().filter(|field| !field.is_host_order()).ok_or(RuleError::Range(index))?;
                 same(index, field, first.field())?;
                 same(index, field, last.field())?;
                 if first > last { Err(RuleError::Range(index)) } else { Ok(()) }

@@ -247,7 +247,7 @@ pub enum NatKind {
 pub enum NatTarget {
     /// That one; with a port, the protocol must have been told before.
     Address(IpAddr, Option<u16>),
-    /// What the map has for what is loaded; none = the next rule. Its data are an address, or an address and a port.
+    /// The address that the map has for what is loaded; none = the next rule.
     Map(Vec<Load>, SetRef),
 }
 

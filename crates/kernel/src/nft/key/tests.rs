@@ -9,7 +9,10 @@ fn fields_beside_others_are_padded_to_four_bytes() {
     let key = Key::new([Value::Protocol(6), Value::Port(80)]);
     assert_eq!(key.as_bytes(), [6, 0, 0, 0, 0, 80, 0, 0]);
     assert_eq!(Key::from(Value::Port(80)).as_bytes(), [0, 80]);
-    assert_eq!(Key::new([Value::IfName(name("cali1")), Value::V4([10, 0, 0, 1].into())]).as_bytes().len(), 20);
+    assert_eq!(
+        Key::new([Value::IfName(name("cali1")), Value::V4([10, 0, 0, 1].into())]).as_bytes().len(),
+        20
+    );
 }
 
 #[test]

@@ -17,10 +17,7 @@ fn check(statements: Vec<Statement>) -> Result<(), RuleError> {
 fn an_address_needs_the_version_before() {
     let net = |text: &str| Statement::Net(Load::Saddr4, Op::Eq, text.parse().expect("a network"));
     assert_eq!(check(vec![net("10.0.0.0/8")]), Err(RuleError::Version(0)));
-    assert_eq!(
-        check(vec![Statement::version(IpVersion::V6), net("10.0.0.0/8")]),
-        Err(RuleError::Version(1))
-    );
+    assert_eq!(check(vec![Statement::version(IpVersion::V6), net("10.0.0.0/8")]), Err(RuleError::Version(1)));
     assert_eq!(check(vec![Statement::version(IpVersion::V4), net("10.0.0.0/8")]), Ok(()));
     assert_eq!(check(vec![Statement::version(IpVersion::V4), net("fd00::/8")]), Err(RuleError::Types(1)));
 }
@@ -108,7 +105,8 @@ fn ranges_that_touch_become_one() {
     let ports = AnonymousSet::of_ports([(80, 80), (443, 443), (81, 90), (85, 100), (9, 7), (65535, 65535)]);
     let range = |first, last| Element::range(port(first).into(), port(last).into());
     assert_eq!(ports.elements, [range(80, 100), range(443, 443), range(65535, 65535)]);
-    let nets = ["10.0.0.0/9", "10.128.0.0/9", "fd00::/8", "1.2.3.4/32"].map(|net| net.parse().expect("a network"));
+    let nets =
+        ["10.0.0.0/9", "10.128.0.0/9", "fd00::/8", "1.2.3.4/32"].map(|net| net.parse().expect("a network"));
     let nets = AnonymousSet::of_nets(IpVersion::V4, nets);
     let text: Vec<_> = nets.elements.iter().map(|each| each.key.to_string()).collect();
     assert_eq!(text, ["1.2.3.4", "10.0.0.0"]);
