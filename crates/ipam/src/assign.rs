@@ -261,7 +261,7 @@ pub async fn assign_ip<D: Datastore>(
                 match claim(store, block_of(ip), host, strict).await? {
                     Claimed::Ours(held) => *held,
                     // Somebody else's by now: an address of it may be named all the same.
-                    Claimed::Others => match holder(store, ip).await? {
+                    Claimed::Others(_) => match holder(store, ip).await? {
                         Some(held) => held,
                         None => {
                             retry.wait(&Key::IpamBlock { cidr: block_of(ip) }).await?;

@@ -6,7 +6,7 @@
 
 use margay_model::Key;
 use margay_net::Cidr;
-use margay_store::datastore::{self, Datastore};
+use margay_store::datastore::{self, Datastore, Record};
 use margay_store::kv::Precondition;
 
 use crate::assign::AssignFailure;
@@ -24,8 +24,8 @@ const CLAIMED: &str = "{}";
 pub(crate) enum Claimed {
     /// It is the host's, as it stands.
     Ours(Box<Held>),
-    /// Somebody else has it.
-    Others,
+    /// Somebody else has it, as it stands.
+    Others(Record),
 }
 
 /// Makes a block the host's, if nobody has it.
@@ -44,20 +44,43 @@ pub(crate) async fn claim<D: Datastore>(store: &D, cidr: Cidr, host: &str, stric
             Err(datastore::Error::AlreadyExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        match stored::block(store, cidr).await? {
+        let Some(record) = store.get_record(&key).await? else {
+            retry.wait(&key).await?;
+            continue;
+        };
+        let held = Held::read(&record)?;
+        return Ok(match held.block.is_owned_by(host) {
             // Another process of this host was faster.
-            Some(held) if held.block.is_owned_by(host) => return Ok(Claimed::Ours(Box::new(held))),
-            Some(_) => return Ok(Claimed::Others),
-            None => retry.wait(&key).await?,
-        }
+            true => Claimed::Ours(Box::new(held)),
+            false => Claimed::Others(record),
+        });
     }
 }
 
-/// Puts the key of a claim back when it is lost.
-pub(crate) async fn heal<D: Datastore>(store: &D, cidr: Cidr, host: &str) -> Result<()> {
-    let outcome = store.put_record(&affinity(host, cidr), CLAIMED, Precondition::Absent).await;
-    unless_raced(outcome.map(|_| ()))?;
-    Ok(())
+/// Puts the key of a claim back when it is lost; false when the block is not the host's any more.
+pub(crate) async fn heal<D: Datastore>(store: &D, cidr: Cidr, host: &str) -> Result<bool> {
+    let key = affinity(host, cidr);
+    match store.put_record(&key, CLAIMED, Precondition::Absent).await {
+        Err(datastore::Error::AlreadyExists { .. }) => return Ok(true),
+        Err(error) => return Err(error.into()),
+        Ok(_) => {}
+    }
+    // Given up while we wrote, the block would leave a claim on nothing behind.
+    match stored::block(store, cidr).await? {
+        Some(held) if held.block.is_owned_by(host) => Ok(true),
+        Some(_) | None => drop_stray(store, cidr, host).await.map(|_| false),
+    }
+}
+
+/// Removes a claim on a block that is not the host's; false when it is, or there is no such claim.
+pub(crate) async fn drop_stray<D: Datastore>(store: &D, cidr: Cidr, host: &str) -> Result<bool> {
+    let key = affinity(host, cidr);
+    // The claim first: should its block be claimed after we looked at it, the claim is written anew.
+    let Some(record) = store.get_record(&key).await? else { return Ok(false) };
+    if stored::block(store, cidr).await?.is_some_and(|held| held.block.is_owned_by(host)) {
+        return Ok(false);
+    }
+    unless_raced(store.delete_record(&key, Precondition::Revision(record.revision)).await)
 }
 
 /// The key of a host's claim.
@@ -113,11 +136,8 @@ pub async fn claim_affinity<D: Datastore>(
     let mut claims = Claims::default();
     for cidr in Walk::new(range, host).blocks() {
         match claim(store, cidr, host, strict).await? {
-            Claimed::Ours(_) => {
-                heal(store, cidr, host).await?;
-                claims.claimed.push(cidr);
-            }
-            Claimed::Others => claims.failed.push(cidr),
+            Claimed::Ours(_) => claims.claimed.push(cidr),
+            Claimed::Others(_) => claims.failed.push(cidr),
         }
     }
     claims.claimed.sort();

@@ -144,6 +144,22 @@ impl Keeper {
         }
     }
 
+    /// After addresses were written into a block at `written`: takes back what the handle counts too many, if it does.
+    pub(crate) async fn correct<D: Datastore>(
+        &mut self,
+        store: &D,
+        block: Cidr,
+        count: usize,
+        written: Revision,
+    ) -> Result<()> {
+        match &self.known {
+            Some((handle, _)) if handle.count(block) > count => {
+                self.settle(store, block, Seen::Count(count, written)).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// How many addresses of the handle, read at `revision`, the block holds, in a way that may be believed; none when
     /// others wrote the block meanwhile.
     async fn count<D: Datastore>(

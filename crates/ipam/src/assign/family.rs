@@ -140,7 +140,9 @@ impl<'a> Family<'a> {
             if !held.block.is_owned_by(self.host) {
                 continue;
             }
-            heal(taker.store, cidr, self.host).await?;
+            if !heal(taker.store, cidr, self.host).await? {
+                continue;
+            }
             self.claims.push((cidr, record.revision));
             if self.got.len() < count {
                 self.got.extend(taker.take(held, count - self.got.len(), Right::Own).await?);
@@ -172,7 +174,10 @@ impl<'a> Family<'a> {
                         self.got.extend(taker.take(*held, count - self.got.len(), Right::Own).await?);
                     }
                     // COMPAT(ipam-claim-race): upstream fails the request when another host was faster.
-                    Claimed::Others => taker.conflicts += 1,
+                    Claimed::Others(record) => {
+                        taker.conflicts += 1;
+                        blocks.records.push(record);
+                    }
                 }
             }
         }

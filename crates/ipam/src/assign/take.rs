@@ -124,7 +124,15 @@ impl<'a, D: Datastore> Taker<'a, D> {
             }
             let seen = Precondition::Revision(held.revision);
             match self.store.put_record(&key, &attempt.block.encode(), seen).await {
-                Ok(_) => return Ok(Some(attempt.addresses)),
+                Ok(revision) => {
+                    // A release in between may have left the handle counting too many.
+                    if let Some(keeper) = &mut self.keeper {
+                        let count = attempt.block.held_by(keeper.id());
+                        // The addresses are assigned, whatever becomes of this.
+                        let _ = keeper.correct(self.store, attempt.block.cidr(), count, revision).await;
+                    }
+                    return Ok(Some(attempt.addresses));
+                }
                 Err(datastore::Error::Conflict { .. } | datastore::Error::DoesNotExist { .. }) => {
                     self.conflicts += 1;
                 }

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use margay_net::{Cidr, Ip};
 use margay_store::datastore::Datastore;
-use margay_store::kv::Precondition;
 
 use super::Finding;
 use crate::Result;
 use crate::assign::{AssignFailure, Owner, assign_ip};
-use crate::claim::{affinity, heal};
+use crate::claim::{drop_stray, heal};
 use crate::hold::{Keeper, Seen};
 use crate::release::release_in_block;
-use crate::stored::{self, unless_raced};
+use crate::stored;
 
 /// Puts one thing right; false when it was right by now, or a person has to decide.
 ///
@@ -35,7 +34,7 @@ pub async fn repair<D: Datastore>(store: &D, finding: &Finding) -> Result<bool, 
                 Err(error) => Err(error),
             }
         }
-        Finding::StrayClaim { host, block, .. } => Ok(drop_claim(store, host, *block).await?),
+        Finding::StrayClaim { host, block, .. } => Ok(drop_stray(store, *block, host).await?),
         Finding::LostClaim { host, block } => Ok(put_claim(store, host, *block).await?),
         Finding::StrayEntry { handle, block, .. } | Finding::LostEntry { handle, block, .. } => {
             Ok(recount(store, handle, *block).await?)
@@ -50,26 +49,10 @@ async fn release<D: Datastore>(store: &D, ip: Ip, block: Cidr, handle: Option<&s
     Ok(!release_in_block(store, held, &[ip], of).await?.is_empty())
 }
 
-async fn drop_claim<D: Datastore>(store: &D, host: &str, block: Cidr) -> Result<bool> {
-    let key = affinity(host, block);
-    // The claim first: should its block be claimed after we looked at it, the claim is written anew.
-    let Some(record) = store.get_record(&key).await? else { return Ok(false) };
-    if stored::block(store, block).await?.is_some_and(|held| held.block.is_owned_by(host)) {
-        return Ok(false);
-    }
-    unless_raced(store.delete_record(&key, Precondition::Revision(record.revision)).await)
-}
-
 async fn put_claim<D: Datastore>(store: &D, host: &str, block: Cidr) -> Result<bool> {
-    let Some(held) = stored::block(store, block).await? else { return Ok(false) };
-    if !held.block.is_owned_by(host) {
-        return Ok(false);
-    }
-    heal(store, block, host).await?;
-    // Given up meanwhile, the block leaves a claim on nothing behind.
     match stored::block(store, block).await? {
-        Some(held) if held.block.is_owned_by(host) => Ok(true),
-        Some(_) | None => drop_claim(store, host, block).await.map(|_| false),
+        Some(held) if held.block.is_owned_by(host) => heal(store, block, host).await,
+        Some(_) | None => Ok(false),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Releasing and showing on a keyspace in memory.
 
+mod cases;
+mod gated;
+mod interleaved;
 mod meddling;
 mod races;
 
