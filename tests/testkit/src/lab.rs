@@ -20,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
-pub use enclosed::enclosed;
+pub use enclosed::{enclosed, enclosed_program};
 pub use probe::{Kind, ParseProbeError, Probe};
 
 /// The link address of the host's side of every workload, and the gateway that follows from it.

@@ -5,3 +5,4 @@ pub mod datastore_suite;
 pub mod etcd;
 pub mod kv_suite;
 pub mod lab;
+pub mod policy_world;

@@ -35,6 +35,17 @@ const VALID: &[(&str, &[&str])] = &[
     ("profile-list.json", &["Profile(Name=hosts)", "Profile(Name=databases)"]),
     ("profile.yaml", &["Profile(Name=profile1)"]),
     (
+        "shop.yaml",
+        &[
+            "Profile(Name=shop)",
+            "Policy(Name=api)",
+            "Policy(Name=database)",
+            "WorkloadEndpoint(Node=h1, Orchestrator=shop, Workload=frontend, Name=eth0)",
+            "WorkloadEndpoint(Node=h1, Orchestrator=shop, Workload=api, Name=eth0)",
+            "WorkloadEndpoint(Node=h1, Orchestrator=shop, Workload=database, Name=eth0)",
+        ],
+    ),
+    (
         "workload-endpoint-dual.yaml",
         &[
             "WorkloadEndpoint(Node=rack2-host7, Orchestrator=openstack, Workload=openstack-instance-0000002a, \

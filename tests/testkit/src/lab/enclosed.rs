@@ -1,6 +1,6 @@
 //! [`enclosed`]: a test in namespaces of its own.
 
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// Set in the test that runs inside.
 const MARK: &str = "MARGAY_ENCLOSED";
@@ -39,6 +39,24 @@ pub fn enclosed(test: &str) -> bool {
     assert!(output.status.success(), "inside {test}:\n{stdout}{stderr}");
     assert!(stdout.contains("1 passed"), "no test is called {test}:\n{stdout}{stderr}");
     false
+}
+
+/// Runs a whole program again inside such namespaces: its exit status outside, none inside.
+///
+/// # Panics
+/// When there are no namespaces to be had.
+#[must_use]
+pub fn enclosed_program() -> Option<ExitCode> {
+    let program = "program";
+    if std::env::var_os(MARK).is_some_and(|name| name == *program) {
+        mount("tmpfs", "/run");
+        return None;
+    }
+    assert!(possible(), "network namespaces cannot be made here");
+    let this = std::env::current_exe().expect("a program knows its executable");
+    let status = unshare().arg(this).args(std::env::args_os().skip(1)).env(MARK, program).status();
+    let code = status.expect("starting unshare").code().and_then(|code| u8::try_from(code).ok());
+    Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// `unshare` with what every such test needs.
