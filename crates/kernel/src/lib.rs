@@ -6,11 +6,11 @@ mod link;
 mod monitor;
 mod namespace;
 mod neighbour;
+mod netlink;
+pub mod nft;
 mod route;
 mod rtnetlink;
 mod sysctl;
-mod netlink;
-pub mod nft;
 
 pub use address::Address;
 pub use conntrack::{FakeFlows, Flow, Flows};
@@ -18,7 +18,10 @@ pub use link::{Link, LinkChange, LinkKey, LinkKind, Veth, VethEnd};
 pub use monitor::{Event, Interfaces, Monitor, Notice};
 pub use namespace::{Isolation, Namespace, NamespaceError, isolated};
 pub use neighbour::{Neighbour, NeighbourKind};
-pub use route::{Route, RouteKind, RouteProtocol, RouteScope, RouteTable};
-pub use rtnetlink::{Outcome, Refusal, RefusalKind, Reply, Request, RtError, RtMonitor, RtSocket, Rtnetlink};
-pub use sysctl::{FakeSysctls, ProcSys, Sysctl, SysctlError, Sysctls};
 pub use netlink::SocketError;
+pub use route::{Route, RouteKind, RouteProtocol, RouteScope, RouteTable};
+pub use rtnetlink::{
+    FakeMonitor, FakeNetwork, FakePicture, Fault, Outcome, Refusal, RefusalKind, Reply, Request, RtError,
+    RtMonitor, RtSocket, Rtnetlink, Saboteur,
+};
+pub use sysctl::{FakeSysctls, ProcSys, Sysctl, SysctlError, Sysctls};

@@ -58,8 +58,6 @@ pub struct VethEnd {
     pub name: IfName,
     /// Its hardware address; none = a random one.
     pub mac: Option<Mac>,
-    /// Set up at once.
-    pub up: bool,
 }
 
 /// A pair that is to be made.
@@ -67,6 +65,8 @@ pub struct VethEnd {
 pub struct Veth {
     /// The end in the namespace of the socket.
     pub near: VethEnd,
+    /// Set the near end up at once. The far end is made first, and can not be up before the two are joined.
+    pub near_up: bool,
     /// The other end.
     pub far: VethEnd,
     /// Where the far end lives; none = beside the near one.

@@ -67,7 +67,7 @@ impl Namespace {
         let file = File::open(path).map_err(open)?;
         let namespace = Self::try_from(OwnedFd::from(file)).map_err(open)?;
         let magic = rustix::fs::fstatfs(&namespace.fd).map_err(|errno| open(errno.into()))?.f_type;
-        if i64::from(magic) != libc::NSFS_MAGIC {
+        if magic != libc::NSFS_MAGIC {
             // What a bind mount leaves when its namespace is gone is an ordinary empty file.
             return Err(NamespaceError::Missing { path: path.to_owned() });
         }

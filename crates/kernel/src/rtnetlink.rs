@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod fake;
 mod socket;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::route::Route;
 use margay_net::{IfIndex, IfName};
 use rustix::io::Errno;
 
+pub use fake::{FakeMonitor, FakeNetwork, FakePicture, Fault, Saboteur};
 pub use socket::{RtMonitor, RtSocket};
 
 /// One thing to do.

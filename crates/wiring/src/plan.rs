@@ -48,8 +48,9 @@ pub(crate) fn workload_settings(interface: &Interface) -> Vec<(Sysctl, String)> 
 /// The pair, asked for in the workload's namespace: that end up, the host's end down until its settings are made.
 pub(crate) fn create(interface: &Interface, host: &Namespace) -> [Request; 2] {
     let veth = Veth {
-        near: VethEnd { name: interface.workload_name, mac: interface.mac, up: true },
-        far: VethEnd { name: interface.host_name, mac: Some(Mac::from(HOST_MAC)), up: false },
+        near: VethEnd { name: interface.workload_name, mac: interface.mac },
+        near_up: true,
+        far: VethEnd { name: interface.host_name, mac: Some(Mac::from(HOST_MAC)) },
         far_namespace: Some(host.clone()),
         mtu: interface.mtu,
         queues: interface.queues,

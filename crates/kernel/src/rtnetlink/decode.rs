@@ -110,7 +110,8 @@ pub(super) fn route(message: &Message<'_>) -> Option<Route> {
         table: RouteTable(table),
         destination: Cidr::new(destination, prefix)?,
         metric,
-        link,
+        // IPv6 names the loopback link where a packet goes nowhere.
+        link: link.filter(|_| kind != RTN_BLACKHOLE),
         gateway,
         onlink: flags & RTNH_F_ONLINK != 0,
         protocol: RouteProtocol(protocol),

@@ -145,12 +145,12 @@ fn name_key(buffer: &mut Buffer, key: LinkKey) {
 }
 
 fn add_veth(buffer: &mut Buffer, veth: &Veth) {
-    veth_end(buffer, &veth.near, veth);
+    veth_end(buffer, &veth.near, veth.near_up, veth);
     let outer = buffer.nest(libc::IFLA_LINKINFO);
     buffer.text(libc::IFLA_INFO_KIND, "veth");
     let inner = buffer.nest(libc::IFLA_INFO_DATA);
     let peer = buffer.open(VETH_INFO_PEER);
-    veth_end(buffer, &veth.far, veth);
+    veth_end(buffer, &veth.far, false, veth);
     if let Some(namespace) = &veth.far_namespace {
         number(buffer, libc::IFLA_NET_NS_FD, descriptor(namespace));
     }
@@ -160,8 +160,8 @@ fn add_veth(buffer: &mut Buffer, veth: &Veth) {
 }
 
 /// One end: its header, name, address, and what both share.
-fn veth_end(buffer: &mut Buffer, end: &VethEnd, veth: &Veth) {
-    let flags = if end.up { IFF_UP } else { 0 };
+fn veth_end(buffer: &mut Buffer, end: &VethEnd, up: bool, veth: &Veth) {
+    let flags = if up { IFF_UP } else { 0 };
     link_header(buffer, LinkKey::Name(end.name), flags, flags);
     buffer.text(libc::IFLA_IFNAME, end.name.as_str());
     mac(buffer, end.mac.as_ref());

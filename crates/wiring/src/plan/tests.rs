@@ -79,15 +79,6 @@ fn an_ipv4_workload_gets_no_ipv6_settings_but_those_that_protect_the_host() {
 }
 
 #[test]
-fn the_host_end_comes_up_only_after_its_settings() {
-    let host = Namespace::current().unwrap();
-    let [Request::AddVeth(veth), _] = create(&interface(&["10.65.0.2"]), &host) else {
-        panic!("a pair comes first")
-    };
-    assert_eq!((veth.near.up, veth.far.up), (true, false));
-}
-
-#[test]
 fn an_alias_is_cut_between_characters() {
     assert_eq!(alias("net.c1"), "net.c1");
     let long = format!("{}ü", "x".repeat(254));

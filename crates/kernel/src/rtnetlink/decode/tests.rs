@@ -43,7 +43,7 @@ proptest! {
             table: RouteTable(table),
             destination: destination.masked(),
             metric,
-            link: link.map(IfIndex),
+            link: link.map(IfIndex).filter(|_| kind != RTN_BLACKHOLE),
             // An IPv6 destination has no IPv4 gateway.
             gateway: gateway.filter(|ip| ip.is_ipv6() || destination.version() == margay_net::IpVersion::V4),
             onlink,
