@@ -231,9 +231,7 @@ pub struct Reading {
 pub fn read(path: &str, value: &str) -> Option<Reading> {
     let key = RecordKey::parse(path)?;
     let mut faults = Faults::new(&key, path);
-    let canonical = !path.contains('%') || key.path().is_none_or(|canonical| canonical == path);
-    let record = if !canonical {
-        // COMPAT(key-spelling): two spellings of one name would be two keys of one record; upstream lets the last win.
+    let record = if key.is_misspelt(path) {
         faults.add(Effect::Ignored, "the key is not spelt as it should be: '%' is written %25".to_owned());
         None
     } else {
@@ -295,6 +293,13 @@ impl RecordKey {
             Key::NodeBirdIp { node } => Self::HostIp(HostName(node.into())),
             _ => return None,
         })
+    }
+
+    /// True when the path is not the one that names this: a `%` that is not escaped. Nothing stands under it.
+    #[must_use]
+    pub fn is_misspelt(&self, path: &str) -> bool {
+        // COMPAT(key-spelling): two spellings of one name would be two keys of one record; upstream lets the last win.
+        path.contains('%') && self.path().is_some_and(|canonical| canonical != path)
     }
 
     /// The kind of record under it.
