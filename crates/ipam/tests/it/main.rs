@@ -2,9 +2,11 @@
 
 mod cases;
 mod gated;
+mod histories;
 mod interleaved;
 mod meddling;
 mod races;
+mod rounds;
 
 use std::sync::Arc;
 
