@@ -1,10 +1,14 @@
 //! Flows that the kernel tracks: those of addresses that left this host are forgotten, so that no packet of the old
 //! owner's flows reaches the new one.
 
+mod socket;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::rtnetlink::RtError;
+
+pub use socket::CtSocket;
 
 /// The flows that the kernel tracks, or a fake of them.
 pub trait Flows {
@@ -54,3 +58,6 @@ impl Flows for FakeFlows {
         Ok(before - self.flows.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

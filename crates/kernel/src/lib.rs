@@ -13,7 +13,7 @@ mod rtnetlink;
 mod sysctl;
 
 pub use address::Address;
-pub use conntrack::{FakeFlows, Flow, Flows};
+pub use conntrack::{CtSocket, FakeFlows, Flow, Flows};
 pub use link::{Link, LinkChange, LinkKey, LinkKind, Veth, VethEnd};
 pub use monitor::{Event, Interfaces, Monitor, Notice};
 pub use namespace::{Isolation, Namespace, NamespaceError, isolated};

@@ -1,4 +1,6 @@
 //! The crate against a real kernel, on throw-away hosts for which nobody needs to be root.
 
+mod conntrack;
 mod isolated;
+mod namespace;
 mod rtnetlink;
