@@ -9,12 +9,12 @@ use margay_intent::{
     TierEnd, WorkloadEndpoint,
 };
 use margay_net::{Cidr, IfName, IpVersion};
-use margay_policy::evaluate::{EndpointToHost, Packet, Path, Records, Settings, Tracking, Verdict, protocol};
+use margay_policy::evaluate::{EndpointToHost, Packet, Path, Settings, Tracking, Verdict, protocol};
 use serde_json::Value;
 
 use crate::cases::cases;
 use crate::lab::{self, Judge, Probe};
-use crate::scratch;
+use crate::scratch::Both;
 use crate::worlds::recorded;
 
 /// h1 with what the calculation says of it.
@@ -434,16 +434,21 @@ impl Judge for Machine<'_> {
 fn every_case_of_the_specification_holds_in_the_intents() {
     let mut wrong = Vec::new();
     for case in cases() {
-        let mut records = Records::default();
+        let mut both = Both::new();
         for (number, (put, asked)) in case.states().enumerate() {
-            put.iter().for_each(|(key, value)| records.put(key, value.as_deref()));
-            let state = scratch::state(&lab::world(&records, case.settings()));
-            let machine = Machine { state: &state, settings: case.settings() };
+            put.iter().for_each(|(key, value)| both.put(key, value.as_deref()));
+            let world = lab::world(&both.records, case.settings());
+            let reported = both.reported();
+            let machine = Machine { state: both.state(&world), settings: case.settings() };
             for (probe, expected) in asked.get("probes").and_then(Value::as_object).into_iter().flatten() {
                 let (passed, _) = Probe::parse(probe).play(&machine);
                 if *expected != if passed { "+" } else { "-" } {
                     wrong.push(format!("{}, state {number}: {probe} went through: {passed}", case.name));
                 }
+            }
+            let expected = asked.get("reported").and_then(Value::as_u64).unwrap_or_default();
+            if reported as u64 != expected {
+                wrong.push(format!("{}, state {number}: {reported} reports, not {expected}", case.name));
             }
         }
     }
@@ -452,15 +457,15 @@ fn every_case_of_the_specification_holds_in_the_intents() {
 
 #[test]
 fn every_verdict_of_upstream_holds_in_the_intents() {
-    let mut records = Records::default();
+    let mut both = Both::new();
     let (mut count, mut wrong) = (0, Vec::new());
     for recorded in recorded() {
         if recorded.first {
-            records = Records::default();
+            both = Both::new();
         }
-        recorded.put.iter().for_each(|(key, value)| records.put(key, value.as_deref()));
-        let state = scratch::state(&lab::world(&records, Settings::default()));
-        let machine = Machine { state: &state, settings: Settings::default() };
+        recorded.put.iter().for_each(|(key, value)| both.put(key, value.as_deref()));
+        let world = lab::world(&both.records, Settings::default());
+        let machine = Machine { state: both.state(&world), settings: Settings::default() };
         for (probe, seen) in &recorded.probes {
             count += 1;
             if Probe::parse(probe).play(&machine).0 != *seen {

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 
 use margay_net::IfName;
-use margay_policy::evaluate::{EndpointToHost, Evaluation};
-use margay_policy::evaluate::{Icmp, Packet, Path, Settings, Tracking, Verdict, World, protocol};
+use margay_policy::evaluate::{Evaluation, Icmp, Packet, Path, Settings, Tracking, Verdict, World, protocol};
 
 /// Whatever gives verdicts for the host: the evaluator, or the interpreter of intents.
 pub(crate) trait Judge {
@@ -89,32 +88,10 @@ pub(crate) fn world(records: &margay_policy::evaluate::Records, settings: Settin
     }
 }
 
-/// The parameters that environment variables of the agent ask for; those that the cases use.
+/// The parameters that environment variables of the agent ask for.
 pub(crate) fn settings<'a>(env: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
-    let mut settings = Settings::default();
-    for (name, value) in env {
-        match name {
-            "FELIX_DISABLECONNTRACKINVALIDCHECK" => settings.check_invalid = value != "true",
-            "FELIX_IPINIPENABLED" => settings.ipip = value == "true",
-            "FELIX_INTERFACEPREFIX" => {
-                settings.interface_prefixes = value.split(',').map(Into::into).collect();
-                settings.openstack |= value.split(',').any(|prefix| prefix == "tap");
-            }
-            "FELIX_METADATAADDR" => {
-                settings.metadata = Some((ip(value), 8775));
-                settings.openstack = true;
-            }
-            "FELIX_DEFAULTENDPOINTTOHOSTACTION" => {
-                settings.endpoint_to_host = match value {
-                    "ACCEPT" => EndpointToHost::Accept,
-                    "RETURN" => EndpointToHost::Return,
-                    other => panic!("an action: {other}"),
-                };
-            }
-            other => panic!("a parameter that the evaluator knows: {other}"),
-        }
-    }
-    settings
+    let parameter = |(name, value): (&'a str, &'a str)| (name.strip_prefix("FELIX_").expect("FELIX_"), value);
+    Settings::from_parameters(env.into_iter().map(parameter))
 }
 
 // === impl Probe ===

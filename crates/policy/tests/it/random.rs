@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use margay_policy::evaluate::{EndpointToHost, Icmp, Packet, Path, Records, Settings, Tracking, protocol};
+use margay_policy::evaluate::{EndpointToHost, Icmp, Packet, Path, Settings, Tracking, protocol};
 use serde_json::{Map, Value, json};
 
 use crate::interpreter::Machine;
 use crate::lab::{self, Judge};
-use crate::scratch;
+use crate::scratch::Both;
 
 /// A small generator of numbers: a seed names a world for ever.
 struct Dice(u64);
@@ -205,8 +205,8 @@ fn broken(dice: &mut Dice, record: &Value) -> String {
 }
 
 /// The records of a world.
-fn records(dice: &mut Dice) -> Records {
-    let mut records = Records::default();
+fn records(dice: &mut Dice) -> Both {
+    let mut records = Both::new();
     let mut put = |dice: &mut Dice, key: &str, record: &Value| {
         records.put(&format!("/calico/v1/{key}"), Some(&broken(dice, record)));
     };
@@ -294,10 +294,10 @@ fn path(dice: &mut Dice) -> Path {
 /// Plays packets in the world of a seed; the number of those that pass.
 fn play(seed: u64, packets: usize) -> usize {
     let mut dice = Dice(seed);
-    let (records, settings) = (records(&mut dice), settings(&mut dice));
-    let world = lab::world(&records, settings.clone());
-    let state = scratch::state(&world);
-    let machine = Machine { state: &state, settings };
+    let (mut both, settings) = (records(&mut dice), settings(&mut dice));
+    let world = lab::world(&both.records, settings.clone());
+    let state = both.state(&world);
+    let machine = Machine { state, settings };
     let mut passed = 0;
     for _ in 0..packets {
         let (packet, path) = (packet(&mut dice), path(&mut dice));
@@ -337,10 +337,9 @@ fn translation_is_the_same_in_both() {
     let mut dice = Dice(7);
     let settings = Settings { metadata: Some((lab::ip("172.17.0.2"), 8775)), ..Settings::default() };
     for _ in 0..50 {
-        let records = records(&mut dice);
-        let world = lab::world(&records, settings.clone());
-        let state = scratch::state(&world);
-        let machine = Machine { state: &state, settings: settings.clone() };
+        let mut both = records(&mut dice);
+        let world = lab::world(&both.records, settings.clone());
+        let machine = Machine { state: both.state(&world), settings: settings.clone() };
         let metadata = lab::ip("169.254.169.254");
         for packet in [packet(&mut dice), Packet::tcp(lab::ip("10.65.0.10"), metadata, 80)] {
             assert_eq!(Judge::translate(&world, &packet), machine.translate(&packet));

@@ -1,13 +1,17 @@
-//! What the calculation has to end in, worked out at once from all records, naively.
+//! What the calculation has to end in, worked out at once from all records, naively; and records and calculation side
+//! by side.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use margay_intent as intent;
 use margay_intent::{Direction, HostName, PolicyId, Program, State, Tier, TierEnd};
 use margay_net::Cidr;
 use margay_policy::compile::{self, Sets};
-use margay_policy::evaluate::{EndpointId, World};
+use margay_policy::evaluate::{EndpointId, Records, World};
 use margay_policy::record::List;
+use margay_policy::{Calculator, Options};
 
 /// The state of a host.
 pub(crate) fn state(world: &World) -> State {
@@ -84,17 +88,76 @@ impl Scratch<'_> {
             self.policy(&id);
         }
         let policies = self.world.policies_of(at, direction, list);
-        let tier = Tier { name: "default".into(), policies, end: TierEnd::Deny };
+        let end = if list == List::Normal { TierEnd::Deny } else { TierEnd::Pass };
+        let tier = Tier { name: "default".into(), policies, end };
         let tiers = if tier.policies.is_empty() { Vec::new() } else { vec![tier] };
         Program { tiers, profiles: Vec::new() }
     }
 
     fn policy(&mut self, id: &PolicyId) {
         let record = &self.world.records.policies[id];
+        // Rules of a direction that the policy does not govern never run.
+        let rules = |rules, direction| if record.governs(direction) { rules } else { &[][..] };
         let policy = intent::Policy {
-            ingress: compile::rules(&record.ingress, &mut self.sets),
-            egress: compile::rules(&record.egress, &mut self.sets),
+            ingress: compile::rules(rules(&record.ingress, Direction::Ingress), &mut self.sets),
+            egress: compile::rules(rules(&record.egress, Direction::Egress), &mut self.sets),
         };
         self.state.policies.insert(id.clone(), Arc::new(policy));
     }
+}
+
+/// Records and the calculation that sees the same changes.
+pub(crate) struct Both {
+    pub(crate) records: Records,
+    calculator: Calculator,
+    state: State,
+}
+
+// === impl Both ===
+
+impl Both {
+    pub(crate) fn new() -> Self {
+        let mut calculator = Calculator::new("h1".into(), Options::default());
+        calculator.in_sync();
+        Self { records: Records::default(), calculator, state: State::default() }
+    }
+
+    /// Puts the value of a key, or takes the key away.
+    pub(crate) fn put(&mut self, key: &str, value: Option<&str>) {
+        self.records.put(key, value);
+        self.calculator.update(key, value);
+    }
+
+    /// What the calculation says of h1 now, which is what follows from the records.
+    pub(crate) fn state(&mut self, world: &World) -> &State {
+        self.state.apply(self.calculator.take_changes());
+        let differences = differences(&self.state, &state(world));
+        assert!(differences.is_empty(), "calculated, and what follows from the records:\n{differences}");
+        &self.state
+    }
+
+    /// How many things are wrong with records.
+    pub(crate) fn reported(&self) -> usize {
+        self.calculator.invalid().count()
+    }
+}
+
+/// The entries in which two states differ.
+fn differences(a: &State, b: &State) -> String {
+    fn part<K: Ord + Debug, V: PartialEq + Debug>(a: &BTreeMap<K, V>, b: &BTreeMap<K, V>) -> String {
+        let keys: BTreeSet<&K> = a.keys().chain(b.keys()).collect();
+        let differ = keys.into_iter().filter(|key| a.get(key) != b.get(key));
+        differ.map(|key| format!("{key:?}\n  {:?}\n  {:?}\n", a.get(key), b.get(key))).collect()
+    }
+    let State { sets, policies, profiles, workloads, host_endpoints, hosts, pools } = a;
+    [
+        part(sets, &b.sets),
+        part(policies, &b.policies),
+        part(profiles, &b.profiles),
+        part(workloads, &b.workloads),
+        part(host_endpoints, &b.host_endpoints),
+        part(hosts, &b.hosts),
+        part(pools, &b.pools),
+    ]
+    .concat()
 }
