@@ -10,12 +10,14 @@ pub mod block;
 pub mod check;
 mod claim;
 pub mod config;
+pub mod gc;
 pub mod handle;
 mod hold;
 mod mix;
 mod pool;
 pub mod release;
 mod retry;
+mod room;
 pub mod show;
 pub mod snapshot;
 mod stored;
@@ -28,11 +30,13 @@ pub use assign::{
 pub use check::{Finding, audit, check, repair};
 pub use claim::{Claims, claim_affinity};
 pub use config::{ConfigFailure, IpamConfig, config, set_config};
+pub use gc::{Collected, Garbage, collect};
 pub use pool::{Pool, pools};
 pub use release::{
     Released, addresses_of_handle, release_address, release_addresses, release_by_handle, release_by_scan,
     release_host_affinities, release_node_addresses, release_pool_affinities, unassign,
 };
+pub use room::has_room;
 pub use show::{Shown, show};
 pub use snapshot::Snapshot;
 pub use timestamp::{parse_timestamp, timestamp};

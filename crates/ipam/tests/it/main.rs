@@ -1,6 +1,7 @@
 //! Releasing and showing on a keyspace in memory.
 
 mod cases;
+mod collecting;
 mod gated;
 mod histories;
 mod interleaved;
