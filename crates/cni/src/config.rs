@@ -59,10 +59,10 @@ pub struct NetConf {
     pub prev_result: Option<Value>,
     /// Features that must be allowed.
     pub features: Features,
-    /// The container may forward packets.
-    pub allow_ip_forwarding: bool,
-    /// Default routes beside those of `ipam.routes`.
-    pub include_default_routes: bool,
+    /// Whether the container may forward packets; none = as its namespace has it.
+    pub allow_ip_forwarding: Option<bool>,
+    /// Default routes beside those of `ipam.routes`; none = not said.
+    pub include_default_routes: Option<bool>,
     /// Queues of the interface.
     pub queues: u32,
     /// URLs that must answer before a container is added.
@@ -261,8 +261,8 @@ impl NetConf {
                 ip_addrs_no_ipam: features.flag(reader, "ip_addrs_no_ipam"),
                 floating_ips: features.flag(reader, "floating_ips"),
             },
-            allow_ip_forwarding: container.flag(reader, "allow_ip_forwarding").unwrap_or(false),
-            include_default_routes: root.flag(reader, "include_default_routes").unwrap_or(false),
+            allow_ip_forwarding: container.flag(reader, "allow_ip_forwarding"),
+            include_default_routes: root.flag(reader, "include_default_routes"),
             queues: root.number(reader, "num_queues").and_then(positive).unwrap_or(1),
             readiness_gates: root.texts(reader, "readiness_gates"),
             policy_setup_timeout: root.number(reader, "policy_setup_timeout_seconds"),

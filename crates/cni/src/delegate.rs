@@ -23,7 +23,7 @@ const PACE: Duration = Duration::from_millis(1);
 
 /// Another plugin, found in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delegate {
+pub(crate) struct Delegate {
     name: String,
     program: PathBuf,
 }
@@ -39,7 +39,7 @@ struct Said {
 ///
 /// # Errors
 /// No name is given, or there is no such file.
-pub fn find(name: &str, directories: &[PathBuf]) -> Result<Delegate> {
+pub(crate) fn find(name: &str, directories: &[PathBuf]) -> Result<Delegate> {
     if name.is_empty() {
         return Err(Failure::new(Code::CONFIG, "no plugin name provided"));
     }
@@ -64,7 +64,7 @@ pub fn find(name: &str, directories: &[PathBuf]) -> Result<Delegate> {
 impl Delegate {
     /// The file that is run.
     #[must_use]
-    pub fn program(&self) -> &Path {
+    pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
@@ -72,7 +72,7 @@ impl Delegate {
     ///
     /// # Errors
     /// It cannot be started, said no, said nothing that can be understood, or took too long.
-    pub fn call(
+    pub(crate) fn call(
         &self,
         verb: Verb,
         env: &BTreeMap<String, OsString>,

@@ -22,7 +22,7 @@ pub struct Failure {
 }
 
 /// Result of a step of a verb.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 // === impl Code ===
 

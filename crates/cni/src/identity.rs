@@ -14,14 +14,14 @@ use crate::error::{Code, Failure, Result};
 use crate::request::ContainerId;
 
 /// What every interface of a workload begins with; the agent knows workloads by it.
-pub const INTERFACE_PREFIX: &str = "cali";
+pub(crate) const INTERFACE_PREFIX: &str = "cali";
 
 /// Letters of an interface name behind the prefix.
 const DIGITS: usize = 11;
 
 /// Who made a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Workload {
+pub(crate) enum Workload {
     /// A pod.
     Pod {
         /// Its namespace.
@@ -35,15 +35,15 @@ pub enum Workload {
 
 /// The identifiers of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The host it runs on.
-    pub node: String,
+    pub(crate) node: String,
     /// The workload.
-    pub workload: Workload,
+    pub(crate) workload: Workload,
     /// The container.
-    pub container: ContainerId,
+    pub(crate) container: ContainerId,
     /// The interface inside it: the endpoint's name.
-    pub ifname: IfName,
+    pub(crate) ifname: IfName,
 }
 
 // === impl Workload ===
@@ -51,7 +51,7 @@ pub struct Identity {
 impl Workload {
     /// A pod when both its names are known, else a container.
     #[must_use]
-    pub fn of(args: &Args, container: &ContainerId) -> Self {
+    pub(crate) fn of(args: &Args, container: &ContainerId) -> Self {
         if args.pod_namespace.is_empty() || args.pod_name.is_empty() {
             return Self::Container(container.clone());
         }
@@ -60,7 +60,7 @@ impl Workload {
 
     /// The orchestrator's word.
     #[must_use]
-    pub const fn orchestrator(&self) -> &'static str {
+    pub(crate) const fn orchestrator(&self) -> &'static str {
         match self {
             Self::Pod { .. } => "k8s",
             Self::Container(_) => "cni",
@@ -69,7 +69,7 @@ impl Workload {
 
     /// The workload's identifier, which old versions also used as IPAM handle.
     #[must_use]
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         match self {
             Self::Pod { namespace, name } => format!("{namespace}.{name}"),
             Self::Container(id) => id.as_str().to_owned(),
@@ -82,7 +82,7 @@ impl Workload {
 impl Identity {
     /// The key of the endpoint's record.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         Key::WorkloadEndpoint {
             node: self.node.clone(),
             orchestrator: self.workload.orchestrator().to_owned(),
@@ -93,7 +93,7 @@ impl Identity {
 
     /// What the record says of the instance behind the endpoint: the container of a pod.
     #[must_use]
-    pub fn active_instance(&self) -> &str {
+    pub(crate) fn active_instance(&self) -> &str {
         match self.workload {
             Workload::Pod { .. } => self.container.as_str(),
             Workload::Container(_) => "",
@@ -102,7 +102,7 @@ impl Identity {
 
     /// The interface on the host. Other programs compute the same name: the rule is part of the protocol.
     #[must_use]
-    pub fn host_interface(&self) -> IfName {
+    pub(crate) fn host_interface(&self) -> IfName {
         let digits = match &self.workload {
             Workload::Pod { .. } => sha1_hex(&self.workload.id()),
             Workload::Container(id) => id.as_str().to_owned(),
@@ -114,7 +114,7 @@ impl Identity {
     ///
     /// COMPAT(cni-second-interface): upstream gives both the same name, so that the second replaces the first.
     #[must_use]
-    pub fn second_host_interface(&self) -> IfName {
+    pub(crate) fn second_host_interface(&self) -> IfName {
         interface(&sha1_hex(&format!("{}/{}", self.workload.id(), self.ifname)))
     }
 }
@@ -136,7 +136,7 @@ fn sha1_hex(text: &str) -> String {
 ///
 /// # Errors
 /// A file that must be there is not, or the host's name is no text.
-pub fn node_name(conf: &NetConf, warn: &mut dyn FnMut(&str)) -> Result<String> {
+pub(crate) fn node_name(conf: &NetConf, warn: &mut dyn FnMut(&str)) -> Result<String> {
     let named_file = match &conf.nodename_file {
         Some(path) => read_name(path, conf.nodename_file_optional)?,
         None => None,
@@ -179,7 +179,10 @@ fn read_name(path: &Path, optional: bool) -> Result<Option<String>> {
 }
 
 /// Labels as selectors can match them: the rule of Calico's Mesos integration.
-pub fn sanitise_labels(labels: &[(String, String)], warn: &mut dyn FnMut(&str)) -> BTreeMap<String, String> {
+pub(crate) fn sanitise_labels(
+    labels: &[(String, String)],
+    warn: &mut dyn FnMut(&str),
+) -> BTreeMap<String, String> {
     let mut clean = BTreeMap::new();
     for (key, value) in labels {
         let key = sanitise(key);

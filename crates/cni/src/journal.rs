@@ -19,7 +19,7 @@ use crate::lock::Lock;
 use crate::request::ContainerId;
 
 /// Where the plugin keeps what outlives a call, below the root of the host.
-pub const STATE: &str = "/var/run/calico/cni";
+pub(crate) const STATE: &str = "/var/run/calico/cni";
 
 /// How many locks containers share.
 const LOCKS: u8 = 251;
@@ -29,29 +29,29 @@ const AT_ONCE: usize = 50;
 
 /// The state of one host's plugin.
 #[derive(Debug, Clone)]
-pub struct Journal {
+pub(crate) struct Journal {
     directory: PathBuf,
 }
 
 /// What one DEL could not release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The datastore that it stands in.
-    pub datastore: String,
+    pub(crate) datastore: String,
     /// The network.
-    pub network: String,
+    pub(crate) network: String,
     /// The host.
-    pub node: String,
+    pub(crate) node: String,
     /// The container.
-    pub container: String,
+    pub(crate) container: String,
     /// The interface inside it.
-    pub ifname: String,
+    pub(crate) ifname: String,
     /// The pod's namespace; empty for other containers.
-    pub pod_namespace: String,
+    pub(crate) pod_namespace: String,
     /// The pod's name; empty for other containers.
-    pub pod_name: String,
+    pub(crate) pod_name: String,
     /// Whether our IPAM holds its addresses.
-    pub release: bool,
+    pub(crate) release: bool,
 }
 
 // === impl Entry ===
@@ -59,7 +59,7 @@ pub struct Entry {
 impl Entry {
     /// What there is to release of an interface.
     #[must_use]
-    pub fn new(conf: &NetConf, identity: &Identity, datastore: String) -> Self {
+    pub(crate) fn new(conf: &NetConf, identity: &Identity, datastore: String) -> Self {
         let (pod_namespace, pod_name) = match &identity.workload {
             Workload::Pod { namespace, name } => (namespace.clone(), name.clone()),
             Workload::Container(_) => (String::new(), String::new()),
@@ -78,7 +78,7 @@ impl Entry {
 
     /// Whom it is about; none when the entry is damaged.
     #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
+    pub(crate) fn identity(&self) -> Option<Identity> {
         let container = ContainerId::parse(&self.container).ok()?;
         let workload = if self.pod_namespace.is_empty() || self.pod_name.is_empty() {
             Workload::Container(container.clone())
@@ -91,7 +91,7 @@ impl Entry {
 
     /// The handle of its addresses.
     #[must_use]
-    pub fn handle(&self) -> String {
+    pub(crate) fn handle(&self) -> String {
         format!("{}.{}", self.network, self.container)
     }
 
@@ -102,7 +102,7 @@ impl Entry {
 
 /// The datastore that settings name, without a secret.
 #[must_use]
-pub fn datastore_name(settings: &Settings) -> String {
+pub(crate) fn datastore_name(settings: &Settings) -> String {
     let hash = Sha1::digest(format!("{:?}", settings.describe()).as_bytes());
     // The digest alone: what settings describe may be long.
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
@@ -125,7 +125,7 @@ impl Default for Journal {
 impl Journal {
     /// The journal below a directory of state.
     #[must_use]
-    pub fn at(state: &Path) -> Self {
+    pub(crate) fn at(state: &Path) -> Self {
         Self { directory: state.to_owned() }
     }
 
@@ -142,7 +142,7 @@ impl Journal {
     ///
     /// # Errors
     /// The state cannot be written, or somebody holds the lock all the time.
-    pub fn lock(&self, container: &ContainerId, limit: Duration) -> io::Result<Lock> {
+    pub(crate) fn lock(&self, container: &ContainerId, limit: Duration) -> io::Result<Lock> {
         Lock::take(&self.lock_path(container.as_str()), limit)
     }
 
@@ -150,7 +150,7 @@ impl Journal {
     ///
     /// # Errors
     /// It is not.
-    pub fn write(&self, entry: &Entry) -> io::Result<()> {
+    pub(crate) fn write(&self, entry: &Entry) -> io::Result<()> {
         let directory = self.pending();
         std::fs::create_dir_all(&directory)?;
         let name = entry.file_name();
@@ -164,25 +164,25 @@ impl Journal {
 
     /// The entry of one interface.
     #[must_use]
-    pub fn find(&self, network: &str, container: &ContainerId, ifname: &IfName) -> Option<Entry> {
+    pub(crate) fn find(&self, network: &str, container: &ContainerId, ifname: &IfName) -> Option<Entry> {
         read(&self.pending().join(file_name(network, container.as_str(), ifname.as_str())))
     }
 
     /// Removes an entry that is worked off.
-    pub fn remove(&self, entry: &Entry) {
+    pub(crate) fn remove(&self, entry: &Entry) {
         // What stays is worked off again, which changes nothing.
         let _ = std::fs::remove_file(self.pending().join(entry.file_name()));
     }
 
     /// True when nothing is pending: the usual case, found with one call.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         std::fs::read_dir(self.pending()).map_or(true, |mut entries| entries.next().is_none())
     }
 
     /// Entries of others in the same datastore, each with the lock of its container; those in work are left out.
     #[must_use]
-    pub fn claim_others(&self, datastore: &str, own: &ContainerId) -> Vec<(Entry, Lock)> {
+    pub(crate) fn claim_others(&self, datastore: &str, own: &ContainerId) -> Vec<(Entry, Lock)> {
         let Ok(files) = std::fs::read_dir(self.pending()) else { return Vec::new() };
         let mut claimed = Vec::new();
         for path in files.filter_map(Result::ok).map(|file| file.path()) {

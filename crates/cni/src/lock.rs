@@ -12,7 +12,7 @@ const PACE: Duration = Duration::from_millis(2);
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     _file: File,
 }
 
@@ -23,7 +23,7 @@ impl Lock {
     ///
     /// # Errors
     /// The file cannot be opened, or others hold the lock all the time: `WouldBlock`.
-    pub fn take(path: &Path, limit: Duration) -> io::Result<Self> {
+    pub(crate) fn take(path: &Path, limit: Duration) -> io::Result<Self> {
         let file = open(path)?;
         let end = Instant::now() + limit;
         loop {
@@ -40,7 +40,7 @@ impl Lock {
     ///
     /// # Errors
     /// The file cannot be opened.
-    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Self { _file: file })),

@@ -11,7 +11,7 @@ use crate::config::LogConf;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Only for those who look for a fault.
     Debug,
     /// What was done.
@@ -23,7 +23,7 @@ pub enum Level {
 }
 
 /// Where lines go.
-pub struct Log<'a> {
+pub(crate) struct Log<'a> {
     stderr: &'a mut (dyn Write + Send),
     file: Option<File>,
     level: Level,
@@ -36,7 +36,7 @@ pub struct Log<'a> {
 impl Level {
     /// The level that a configuration names: `debug` or `info` in any case, else warnings.
     #[must_use]
-    pub fn of_config(word: &str) -> Self {
+    pub(crate) fn of_config(word: &str) -> Self {
         match word.to_ascii_lowercase().as_str() {
             "debug" => Self::Debug,
             "info" => Self::Info,
@@ -59,12 +59,12 @@ impl Level {
 
 impl<'a> Log<'a> {
     /// A log that prints warnings to stderr.
-    pub fn new(stderr: &'a mut (dyn Write + Send), now: fn() -> SystemTime) -> Self {
+    pub(crate) fn new(stderr: &'a mut (dyn Write + Send), now: fn() -> SystemTime) -> Self {
         Self { stderr, file: None, level: Level::Warning, now, subject: String::new() }
     }
 
     /// Takes over what the configuration says. A file that cannot be opened is reported once.
-    pub fn configure(&mut self, conf: &LogConf) {
+    pub(crate) fn configure(&mut self, conf: &LogConf) {
         self.level = Level::of_config(&conf.level);
         if let Some(path) = &conf.file {
             match open(path, conf, (self.now)()) {
@@ -75,32 +75,32 @@ impl<'a> Log<'a> {
     }
 
     /// Names what the lines are about: verb, container, interface.
-    pub fn about(&mut self, subject: String) {
+    pub(crate) fn about(&mut self, subject: String) {
         self.subject = subject;
     }
 
     /// Says what only a search for a fault needs.
-    pub fn debug(&mut self, text: &str) {
+    pub(crate) fn debug(&mut self, text: &str) {
         self.line(Level::Debug, text);
     }
 
     /// Says what was done.
-    pub fn info(&mut self, text: &str) {
+    pub(crate) fn info(&mut self, text: &str) {
         self.line(Level::Info, text);
     }
 
     /// Says what somebody should know.
-    pub fn warning(&mut self, text: &str) {
+    pub(crate) fn warning(&mut self, text: &str) {
         self.line(Level::Warning, text);
     }
 
     /// Says what went wrong.
-    pub fn error(&mut self, text: &str) {
+    pub(crate) fn error(&mut self, text: &str) {
         self.line(Level::Error, text);
     }
 
     /// Passes on what another plugin wrote to its stderr.
-    pub fn pass_on(&mut self, bytes: &[u8]) {
+    pub(crate) fn pass_on(&mut self, bytes: &[u8]) {
         let _ = self.stderr.write_all(bytes);
     }
 

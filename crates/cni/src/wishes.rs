@@ -13,26 +13,26 @@ const PREFIX: &str = "cni.projectcalico.org/";
 
 /// What a pod asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// Pools for IPv4, as JSON text; none = as configured.
-    pub ipv4_pools: Option<Vec<String>>,
+    pub(crate) ipv4_pools: Option<Vec<String>>,
     /// Pools for IPv6.
-    pub ipv6_pools: Option<Vec<String>>,
+    pub(crate) ipv6_pools: Option<Vec<String>>,
     /// IPv4 and IPv6; none = as configured.
-    pub families: Option<(bool, bool)>,
+    pub(crate) families: Option<(bool, bool)>,
     /// These addresses.
-    pub addresses: Addresses,
+    pub(crate) addresses: Addresses,
     /// Addresses outside that lead here.
-    pub floating: Vec<Ip>,
+    pub(crate) floating: Vec<Ip>,
     /// The MAC address of the container's interface.
-    pub mac: Option<Mac>,
+    pub(crate) mac: Option<Mac>,
     /// What a person should know.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where a pod's addresses come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Addresses {
+pub(crate) enum Addresses {
     /// Whatever IPAM gives.
     #[default]
     Any,
@@ -49,7 +49,7 @@ impl Wishes {
     ///
     /// # Errors
     /// A value cannot be understood, two contradict each other, or a feature is not allowed.
-    pub fn read(
+    pub(crate) fn read(
         conf: &NetConf,
         namespace: &BTreeMap<String, String>,
         pod: &BTreeMap<String, String>,
