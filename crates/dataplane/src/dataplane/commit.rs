@@ -1,0 +1,235 @@
+//! Writing the table: one batch, and what to do when the kernel refuses it.
+
+use std::collections::BTreeSet;
+
+use margay_kernel::Errno;
+use margay_kernel::nft::{CommitError, Detail, Key, Nftables, Refusal, Value};
+use margay_net::IfName;
+
+use super::Dataplane;
+use crate::actual::{Actual, Culprit, Plan, Presence};
+use crate::machine::Machine;
+use crate::render::fixed;
+use crate::report::{Drift, Report};
+
+/// More rounds than that make no sense: each leaves out at least one object.
+const MOST_ROUNDS: usize = 256;
+
+/// What a refused batch leads to.
+enum Next {
+    /// Another try, with something left out or read anew.
+    Again,
+    /// Later, as nothing can be left out.
+    Later,
+}
+
+/// How far the isolation of an error has come.
+#[derive(Default)]
+struct Attempts {
+    /// The table was read after a refusal.
+    verified: bool,
+    /// Each element has a message of its own.
+    one_by_one: bool,
+}
+
+impl<M: Machine> Dataplane<M> {
+    /// Brings the table up to date.
+    pub(super) fn write_table(&mut self, report: &mut Report) {
+        let mut attempts = Attempts::default();
+        for _ in 0..MOST_ROUNDS {
+            if self.verify && !self.read_table(report) {
+                return;
+            }
+            let desired = &self.model.desired;
+            if desired.dirty.is_empty() && !self.model.sets.is_pending(desired) {
+                return;
+            }
+            let world = self.model.world();
+            let plan = Plan::of(&world, &self.actual, &desired.dirty);
+            if plan.is_empty() {
+                self.settle_table(&plan);
+                return;
+            }
+            self.batch.clear();
+            let culprits = plan.write(&world, &mut self.batch, attempts.one_by_one);
+            let messages = self.batch.len();
+            match self.machine.tables().commit(&mut self.batch) {
+                Ok(()) => {
+                    report.wrote_table = true;
+                    report.messages += messages;
+                    self.settle_table(&plan);
+                    return;
+                }
+                Err(error) => match self.isolate(&error, &culprits, &mut attempts) {
+                    Next::Again => {}
+                    Next::Later => {
+                        report.errors.push(in_words(&error));
+                        return;
+                    }
+                },
+            }
+        }
+        report
+            .errors
+            .push("the kernel refuses more objects of the table than can be left out at once".to_owned());
+    }
+
+    /// The kernel holds what the plan says.
+    fn settle_table(&mut self, plan: &Plan) {
+        self.actual.settle(plan, &self.model.desired);
+        self.model.sets.settle(plan);
+        self.model.sets.drop_unused(&self.model.desired, &self.actual);
+        let dirty = std::mem::take(&mut self.model.desired.dirty);
+        // What is programmed now may be up now.
+        for interface in dirty.elements.iter().filter_map(|(_, key)| interface_of(key)) {
+            self.model.restate_interface(&interface);
+        }
+        if dirty.everything {
+            self.model.restate_all();
+        }
+    }
+
+    /// Decides what to do about a refused batch.
+    fn isolate(&mut self, error: &CommitError, culprits: &[Culprit], attempts: &mut Attempts) -> Next {
+        let CommitError::Refused(refusals) = error else {
+            // It may have been done or not, or others were faster.
+            self.verify = true;
+            return match error {
+                CommitError::Stale => Next::Again,
+                CommitError::Socket { .. } | CommitError::Refused(_) => Next::Later,
+            };
+        };
+        if refusals.iter().any(|refusal| is_passing(refusal.errno)) {
+            return Next::Later;
+        }
+        if !attempts.verified {
+            // Perhaps the table is not what we take it for.
+            attempts.verified = true;
+            self.verify = true;
+            return Next::Again;
+        }
+        let blamed = blamed(refusals, culprits);
+        if blamed.iter().any(|culprit| matches!(culprit, Culprit::Table)) {
+            return Next::Later;
+        }
+        let mut progress = false;
+        for culprit in blamed.iter().filter(|culprit| matches!(culprit, Culprit::Chain(_) | Culprit::Set(_)))
+        {
+            progress |= self.leave_out(culprit);
+        }
+        if !progress {
+            // Elements often fail only because of the chain that they lead to; alone they are looked at in the end.
+            let elements = blamed.iter().filter(|culprit| matches!(culprit, Culprit::Elements(..)));
+            for culprit in elements {
+                match culprit {
+                    Culprit::Elements(_, None) if !attempts.one_by_one => {
+                        attempts.one_by_one = true;
+                        progress = true;
+                    }
+                    other => progress |= self.leave_out(other),
+                }
+            }
+        }
+        self.quarantine_changed |= progress;
+        if progress { Next::Again } else { Next::Later }
+    }
+
+    /// Puts something closed in the place of what the kernel refuses; true when that was possible.
+    fn leave_out(&mut self, culprit: &Culprit) -> bool {
+        match culprit {
+            Culprit::Chain(name) => self.model.refuse_chain(name),
+            Culprit::Set(id) => {
+                let users = self.model.desired.users_of_set(id);
+                users.iter().fold(false, |progress, name| self.model.refuse_chain(name) || progress)
+            }
+            Culprit::Elements(_, Some(key)) => {
+                interface_of(key).is_some_and(|interface| self.model.refuse_interface(&interface))
+            }
+            Culprit::Elements(_, None) | Culprit::Table => false,
+        }
+    }
+
+    /// Reads the table; false when that is not possible.
+    fn read_table(&mut self, report: &mut Report) -> bool {
+        let dump = match self.machine.tables().dump(&fixed::table_id(), Detail::Elements) {
+            Ok(dump) => dump,
+            Err(error) => {
+                report.errors.push(chain_of(&error));
+                return false;
+            }
+        };
+        let (found, members) = Actual::read(dump.contents.as_ref(), &self.model.desired);
+        if self.actual.presence == Presence::Ours {
+            let strangers = self.model.sets.strangers(&self.model.desired, &members);
+            let drift = difference(&self.actual, &found, strangers);
+            super::add(&mut report.drift, &drift);
+        }
+        self.model.sets.compare(&self.model.desired, &members);
+        self.actual = found;
+        self.verify = false;
+        self.model.desired.dirty.everything = true;
+        true
+    }
+}
+
+/// The owners of the refused messages; a refusal of the whole batch has none but the table.
+fn blamed(refusals: &[Refusal], culprits: &[Culprit]) -> BTreeSet<Culprit> {
+    refusals
+        .iter()
+        .map(|refusal| {
+            let owner = refusal.owner.and_then(|owner| usize::try_from(owner.0).ok());
+            owner.and_then(|owner| culprits.get(owner)).cloned().unwrap_or(Culprit::Table)
+        })
+        .collect()
+}
+
+/// True for refusals that are nobody's fault.
+fn is_passing(errno: Errno) -> bool {
+    [Errno::NOMEM, Errno::NOBUFS, Errno::PERM, Errno::AGAIN, Errno::INTR].contains(&errno)
+}
+
+/// The interface whose element it is.
+fn interface_of(key: &Key) -> Option<IfName> {
+    match key.values().next()?? {
+        Value::IfName(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// What others changed between two looks at the table.
+fn difference(before: &Actual, after: &Actual, strangers: usize) -> Drift {
+    if after.presence != Presence::Ours {
+        return Drift { table: 1, ..Drift::default() };
+    }
+    let names: BTreeSet<_> = before.chains.keys().chain(after.chains.keys()).collect();
+    let chains = names.into_iter().filter(|name| before.chains.get(*name) != after.chains.get(*name)).count();
+    let fixed: BTreeSet<_> = before.elements.keys().chain(after.elements.keys()).collect();
+    let mut drift = Drift { chains, elements: strangers, ..Drift::default() };
+    drift.sets = before.sets.symmetric_difference(&after.sets).count();
+    for set in fixed {
+        match (before.elements.get(set), after.elements.get(set)) {
+            (Some(before), Some(after)) => {
+                let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+                drift.elements += keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).count();
+            }
+            _ => drift.sets += 1,
+        }
+    }
+    drift
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn in_words(error: &CommitError) -> String {
+    chain_of(error)
+}
