@@ -5,7 +5,9 @@
 //! kernel of a network namespace; both it and its fake are [`Nftables`].
 
 mod batch;
+mod decode;
 mod describe;
+mod dump;
 mod encode;
 mod error;
 mod features;
@@ -13,6 +15,8 @@ mod kernel;
 mod key;
 mod name;
 mod object;
+mod print;
+mod read;
 mod rule;
 mod statement;
 mod tables;

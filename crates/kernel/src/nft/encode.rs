@@ -61,12 +61,8 @@ pub(super) fn set_userdata(buffer: &mut Buffer, key: Fields, data: Option<DataTy
     };
     let open = buffer.open(wire::set::USERDATA);
     buffer.entry(wire::userdata::KEY_ORDER, &order(key).to_ne_bytes());
-    match data {
-        None => {}
-        Some(DataType::Verdict) => buffer.entry(wire::userdata::DATA_ORDER, &1_u32.to_ne_bytes()),
-        Some(DataType::Values(fields)) => {
-            buffer.entry(wire::userdata::DATA_ORDER, &order(fields).to_ne_bytes());
-        }
+    if let Some(DataType::Values(fields)) = data {
+        buffer.entry(wire::userdata::DATA_ORDER, &order(fields).to_ne_bytes());
     }
     let end = match comment {
         Some(text) => buffer.comment(wire::userdata::SET_COMMENT, text),
@@ -103,7 +99,7 @@ impl Encoder<'_> {
             Statement::ReversePath(exists) => {
                 let flags = expr::FIB_F_SADDR | expr::FIB_F_IIF | expr::FIB_F_PRESENT;
                 self.fib(expr::FIB_RESULT_OIF, flags);
-                self.compare(0, expr::CMP_EQ, &[u8::from(*exists)]);
+                self.compare(0, expr::CMP_EQ, &u32::from(*exists).to_ne_bytes());
             }
             Statement::Counter => self.expression("counter", |_| ()),
             Statement::Limit(limit) => self.limit(limit),
@@ -296,7 +292,8 @@ impl Encoder<'_> {
         self.expression("limit", |buffer| {
             buffer.be64(expr::LIMIT_RATE, limit.rate);
             buffer.be64(expr::LIMIT_UNIT, limit.per.seconds());
-            buffer.be32(expr::LIMIT_BURST, limit.burst);
+            // The kernel puts 5 for none and tells it so.
+            buffer.be32(expr::LIMIT_BURST, if limit.burst == 0 { 5 } else { limit.burst });
             buffer.be32(expr::LIMIT_KIND, 0);
             buffer.be32(expr::LIMIT_FLAGS, u32::from(limit.over));
         });

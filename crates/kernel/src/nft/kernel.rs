@@ -188,7 +188,6 @@ impl Nftables for Nft {
     }
 
     fn dump(&mut self, table: &TableId, detail: Detail) -> Result<Dump, DumpError> {
-        let _ = (table, detail);
-        Err(DumpError::Unsettled)
+        self.dump_table(table, detail)
     }
 }

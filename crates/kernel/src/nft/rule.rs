@@ -205,6 +205,11 @@ impl Rule {
         Self { comment: Some(comment.into()), ..self }
     }
 
+    /// Statements that have been a rule before.
+    pub(super) fn trusted(statements: Vec<Statement>, comment: Option<Arc<str>>) -> Self {
+        Self { statements, comment }
+    }
+
     /// The statements in order.
     #[must_use]
     pub fn statements(&self) -> &[Statement] {

@@ -168,7 +168,7 @@ pub struct Limit {
     pub rate: u64,
     /// … in that time.
     pub per: Unit,
-    /// So many at once.
+    /// So many at once; 0 = 5.
     pub burst: u32,
     /// Holds above the rate instead.
     pub over: bool,
@@ -511,6 +511,18 @@ impl Unit {
 // === impl LogLevel ===
 
 impl LogLevel {
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
+        LogLevel::Emergency,
+        LogLevel::Alert,
+        LogLevel::Critical,
+        LogLevel::Error,
+        LogLevel::Warning,
+        LogLevel::Notice,
+        LogLevel::Info,
+        LogLevel::Debug,
+    ];
+
     /// The kernel's number.
     pub(crate) const fn number(self) -> u32 {
         match self {

@@ -222,6 +222,8 @@ pub(crate) mod expr {
     pub(crate) const MASQ_FLAGS: u16 = 1;
     pub(crate) const MASQ_PROTO_MIN: u16 = 2;
     pub(crate) const MASQ_PROTO_MAX: u16 = 3;
+    /// `NF_NAT_RANGE_MAP_IPS`, which the kernel adds by itself.
+    pub(crate) const NAT_F_ADDRESS: u32 = 1;
     /// `NF_NAT_RANGE_PROTO_SPECIFIED`.
     pub(crate) const NAT_F_PROTO: u32 = 2;
     /// `NF_NAT_RANGE_PROTO_RANDOM_FULLY`.

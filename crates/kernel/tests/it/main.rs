@@ -3,4 +3,5 @@
 mod conntrack;
 mod isolated;
 mod namespace;
+mod nft;
 mod rtnetlink;

@@ -1,0 +1,6 @@
+//! nftables: one suite for the kernel and the fake, every shape of rule read back by the `nft` tool, notifications.
+
+mod build;
+mod listing;
+mod shapes;
+mod tool;
