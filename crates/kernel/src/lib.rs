@@ -24,4 +24,5 @@ pub use rtnetlink::{
     FakeMonitor, FakeNetwork, FakePicture, Fault, Outcome, Refusal, RefusalKind, Reply, Request, RtError,
     RtMonitor, RtSocket, Rtnetlink, Saboteur,
 };
+pub use rustix::io::Errno;
 pub use sysctl::{FakeSysctls, ProcSys, Sysctl, SysctlError, Sysctls};

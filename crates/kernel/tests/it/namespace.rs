@@ -53,7 +53,7 @@ fn what_is_no_namespace_is_not_opened() {
 fn a_panic_of_a_visitor_goes_on_in_the_caller() {
     in_isolation("namespace::a_panic_of_a_visitor_goes_on_in_the_caller", || {
         let other = Namespace::create().expect("a namespace");
-        let result = std::panic::catch_unwind(|| other.run(|| panic!("seen")).map(|()| ()));
+        let result = std::panic::catch_unwind(|| other.run::<()>(|| panic!("seen")));
         assert_eq!(result.expect_err("a panic").downcast_ref::<&str>(), Some(&"seen"));
     });
 }

@@ -57,8 +57,12 @@ impl Lab {
     /// Does one request that must be refused.
     #[track_caller]
     fn refused(&mut self, request: Request) -> RefusalKind {
-        let refusal =
-            self.here.submit(&[request.clone()]).expect("an answer").remove(0).expect_err("refused");
+        let refusal = self
+            .here
+            .submit(std::slice::from_ref(&request))
+            .expect("an answer")
+            .remove(0)
+            .expect_err("refused");
         assert!(refusal.to_string().starts_with(&request.to_string()), "{refusal}");
         refusal.kind()
     }
