@@ -54,9 +54,9 @@ impl Tasks {
         Ok(())
     }
 
-    /// Waits for the stop signal, which a task that ends or panics gives too; then ends all tasks and waits for all
-    /// threads. Returns the names of those that panicked.
-    pub async fn finish(mut self) -> Vec<&'static str> {
+    /// Waits for the stop signal, which a task that ends or panics gives too; then ends all tasks, lets `wake` wake
+    /// threads that wait for something else, and waits for them. Returns the names of those that panicked.
+    pub async fn finish(mut self, wake: impl FnOnce()) -> Vec<&'static str> {
         let mut panicked = Vec::new();
         while !self.stop.is_stopped() {
             tokio::select! {
@@ -70,6 +70,7 @@ impl Tasks {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             self.ended(&ended, &mut panicked);
         }
+        wake();
         for (name, handle) in self.threads {
             if handle.join().is_err() {
                 panicked.push(name);
@@ -116,7 +117,7 @@ mod tests {
                 }
             })
             .unwrap();
-        assert_eq!(tasks.finish().await, Vec::<&str>::new());
+        assert_eq!(tasks.finish(|| ()).await, Vec::<&str>::new());
         assert_eq!(stop.reason().as_deref(), Some("short ended"));
     }
 
@@ -127,7 +128,7 @@ mod tests {
         tasks.thread("broken thread", || panic!("on purpose")).unwrap();
         stop.stopped().await;
         tasks.spawn("idle", std::future::pending());
-        assert_eq!(tasks.finish().await, ["broken thread"]);
+        assert_eq!(tasks.finish(|| ()).await, ["broken thread"]);
         assert_eq!(stop.reason().as_deref(), Some("broken thread ended"));
     }
 }

@@ -205,6 +205,11 @@ impl Parameters {
         self.source(name) != Source::Default
     }
 
+    /// Takes a parameter over from others.
+    pub(crate) fn keep(&mut self, name: Name, from: &Self) {
+        self.settings[name as usize] = from.settings[name as usize].clone();
+    }
+
     /// The texts under names that are no parameters.
     pub fn unknown(&self) -> impl Iterator<Item = (&str, &str, Source)> {
         self.unknown.iter().map(|(name, (text, source))| (name.as_str(), text.as_str(), *source))

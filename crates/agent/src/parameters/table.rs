@@ -77,7 +77,7 @@ parameters! {
     TyphaWriteTimeout: Kind::Seconds, "10", NONE, Effect::Meaningless(NO_TYPHA),
         "How long a write to Typha may take.";
     Ipv6Support: Kind::Bool, "true", NONE, Effect::Dataplane,
-        "False leaves IPv6 of workloads without rules, routes and settings of their own, and drops it.";
+        "False leaves IPv6 of workloads without routes and settings; policy holds for both families.";
     IgnoreLooseRPF: Kind::Bool, "false", NONE, Effect::Meaningless(OWN_CHECK),
         "True let the agent start with a loose reverse path filter.";
     RouteRefreshInterval: Kind::Seconds, "90", NONE, Effect::Meaningless(EVENTS),
@@ -176,10 +176,20 @@ parameters! {
         "For tests: the calculation hangs after this time.";
     DebugSimulateDataplaneHangAfter: Kind::Seconds, "0", NONE, Effect::Start,
         "For tests: the dataplane hangs after this time.";
+    EarlyLogSeverityScreen: LEVEL, "", L, Effect::Start,
+        "The least severity that standard output gets until the parameters are read.";
     HealthHost: Kind::Text, "127.0.0.1", NONE, Effect::Health,
         "The address that the health page listens on; 0.0.0.0 or :: = all.";
     PrometheusMetricsHost: Kind::Text, "127.0.0.1", NONE, Effect::Metrics,
         "The address that the metrics page listens on; 0.0.0.0 or :: = all.";
+    LogActionRateLimit: Kind::Int(0, 1_000_000), "10", NONE, Effect::Dataplane,
+        "How many lines a second one log rule writes; 0 or none = without limit.";
+    LogActionRateLimitBurst: Kind::Int(1, 9_999), "5", NONE, Effect::Dataplane,
+        "How many lines at once before that limit counts.";
+    DeviceRouteProtocol: Kind::Int(1, 255), "80", NONE, Effect::Dataplane,
+        "The protocol number of our routes.";
+    NftablesRefreshInterval: Kind::Seconds, "600", NONE, Effect::Dataplane,
+        "How often everything in the kernel is compared; 0 = only when something hints at a difference.";
     EndpointStatusPathPrefix: Kind::File, "/var/run/calico", NONE, Effect::Reports,
         "Where the folder endpoint-status is, which tells the CNI plugin of programmed endpoints; none = nowhere.";
     SqlitePath: Kind::File, "", L, Effect::Start,

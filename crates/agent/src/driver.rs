@@ -1,0 +1,194 @@
+//! [`Kernel`]: the dataplane on this network namespace, as the thread drives it.
+//!
+//! The sockets that tell of changes are opened before anything is listed, so nothing falls between the two.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use margay_dataplane::felix::Programs;
+use margay_dataplane::{
+    Config, Dataplane, Drift, EndpointId as Id, EndpointState as State, Guard, Parts, Report,
+};
+use margay_intent::Changes;
+use margay_kernel::nft::Nft;
+use margay_kernel::{CtSocket, Monitor as _, ProcSys, RtMonitor, RtSocket};
+use tracing::{debug, info, warn};
+
+use crate::board::{EndpointId, EndpointStatus, KernelCounts};
+use crate::programming::{Committed, Driver, EndpointState};
+use crate::source::chain;
+
+/// The kernel of this machine.
+pub(crate) type ThisMachine = Parts<Nft, RtSocket, ProcSys, CtSocket>;
+
+/// The dataplane with everything that it listens to.
+pub(crate) struct Kernel {
+    dataplane: Dataplane<ThisMachine>,
+    links: RtMonitor,
+    deadline: Option<Instant>,
+    quarantined: Vec<(String, String)>,
+    in_sync: bool,
+    /// Felix's rules have been looked for, once ours stood.
+    took_over: bool,
+}
+
+/// Speaks to the kernel of this thread's network namespace.
+pub(crate) fn machine(timeout: Duration) -> Result<ThisMachine, String> {
+    let say = |error: &dyn std::error::Error| chain(error);
+    Ok(Parts {
+        tables: Nft::open(timeout).map_err(|error| format!("opening nftables: {}", say(&error)))?,
+        network: RtSocket::with_timeout(timeout).map_err(|error| say(&error))?,
+        settings: ProcSys,
+        flows: CtSocket::open().map_err(|error| say(&error))?,
+    })
+}
+
+/// Opens everything; nothing is written.
+pub(crate) fn open(config: Config, timeout: Duration) -> Result<Kernel, String> {
+    let links = RtMonitor::open().map_err(|error| chain(&error))?;
+    let dataplane = Dataplane::new(config, machine(timeout)?);
+    Ok(Kernel { dataplane, links, deadline: None, quarantined: Vec::new(), in_sync: false, took_over: false })
+}
+
+// === impl Kernel ===
+
+impl Driver for Kernel {
+    fn guard(&mut self) -> Result<(), String> {
+        match self.dataplane.guard() {
+            Ok(Guard::Loaded) => {
+                info!("no rules stand yet: traffic of workloads waits until policy is known")
+            }
+            Ok(Guard::TableStands) => info!("rules of an earlier run stand"),
+            Ok(Guard::FelixStands) => info!("Felix's rules stand; they go on to govern until ours do"),
+            Ok(Guard::Off) => {}
+            Err(error) => return Err(chain(&error)),
+        }
+        Ok(())
+    }
+
+    fn configure(&mut self, config: Config) {
+        self.dataplane.reconfigure(config);
+    }
+
+    fn update(&mut self, changes: Changes) {
+        self.dataplane.update(changes);
+    }
+
+    fn in_sync(&mut self) {
+        self.in_sync = true;
+        self.dataplane.in_sync();
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.links.as_fd()]
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    fn commit(&mut self, now: Instant) -> Committed {
+        self.listen();
+        let report = self.dataplane.commit(now);
+        self.deadline = report.deadline;
+        if report.quarantine_changed {
+            let quarantine = self.dataplane.quarantine();
+            self.quarantined = quarantine.into_iter().map(|object| (object.what, object.why)).collect();
+        }
+        let committed = self.committed(report);
+        if committed.complete && !self.took_over {
+            self.took_over = true;
+            self.take_over();
+        }
+        committed
+    }
+}
+
+impl Kernel {
+    /// Takes what the kernel has said meanwhile.
+    fn listen(&mut self) {
+        match self.links.receive() {
+            Ok(notices) => {
+                for notice in &notices {
+                    self.dataplane.link_event(notice);
+                }
+            }
+            Err(error) => {
+                warn!("listening to the kernel failed, everything is looked at anew: {}", chain(&error));
+                self.dataplane.resync();
+                if let Ok(links) = RtMonitor::open() {
+                    self.links = links;
+                }
+            }
+        }
+    }
+
+    fn committed(&self, report: Report) -> Committed {
+        let counts = self.dataplane.counts();
+        let endpoints = report.endpoints.iter().map(|(id, state)| (id_of(id), state.map(state_of))).collect();
+        Committed {
+            complete: self.in_sync && report.errors.is_empty(),
+            wrote: report.wrote(),
+            endpoints,
+            counts: KernelCounts {
+                programmes: counts.programs,
+                sets: counts.sets,
+                chains: counts.chains,
+                rules: counts.rules,
+                elements: counts.elements,
+            },
+            quarantined: self.quarantined.clone(),
+            drift: drift_of(&report.drift),
+            errors: report.errors,
+        }
+    }
+
+    /// Removes what Felix left, now that our rules stand (`spec/agent.md` 13.5).
+    fn take_over(&mut self) {
+        match self.dataplane.felix_stands() {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                warn!("looking for Felix's rules failed: {}", chain(&error));
+                return;
+            }
+        }
+        info!("our rules stand: Felix's are removed");
+        let cleaned = self.dataplane.cleanup_felix(&mut Programs);
+        for removed in &cleaned.removed {
+            debug!(removed, "of Felix");
+        }
+        for failed in &cleaned.failed {
+            warn!("something of Felix's stays, see 'margay cleanup --felix': {failed}");
+        }
+    }
+}
+
+// === helpers ===
+
+fn id_of(id: &Id) -> EndpointId {
+    match id {
+        Id::Workload(id) => EndpointId::Workload(id.clone()),
+        Id::Host(id) => EndpointId::Host(id.clone()),
+    }
+}
+
+fn state_of(state: State) -> EndpointState {
+    let status = match state {
+        State::Up => EndpointStatus::Up,
+        State::Down => EndpointStatus::Down,
+        State::Error => EndpointStatus::Error,
+    };
+    // Up says that policy is in the kernel; what is down or wrong is not waited for.
+    EndpointState { status, programmed: state == State::Up }
+}
+
+fn drift_of(drift: &Drift) -> BTreeMap<&'static str, u64> {
+    let Drift { table, chains, sets, elements, routes } = drift;
+    [("table", table), ("chain", chains), ("set", sets), ("element", elements), ("route", routes)]
+        .into_iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(kind, count)| (kind, *count as u64))
+        .collect()
+}
