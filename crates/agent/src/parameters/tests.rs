@@ -8,7 +8,17 @@ use super::*;
 const HOST: Host<'static> = Host { name: "node1", exists: &|path| path == Path::new("/there") };
 
 /// Texts of a kind that are values, each with what it says.
-fn good(kind: Kind) -> Vec<(&'static str, &'static str)> {
+fn good(kind: Kind) -> Vec<(String, String)> {
+    if let Kind::Int(least, most) = kind
+        && (least, most) != (i64::MIN, i64::MAX)
+    {
+        let ends = [least, most].map(|number| (number.to_string(), number.to_string()));
+        return ends.into_iter().chain([(format!("{most:#x}"), most.to_string())]).collect();
+    }
+    good_texts(kind).into_iter().map(|(text, says)| (text.to_owned(), says.to_owned())).collect()
+}
+
+fn good_texts(kind: Kind) -> Vec<(&'static str, &'static str)> {
     match kind {
         Kind::Bool => vec![
             ("true", "true"),
@@ -33,7 +43,7 @@ fn good(kind: Kind) -> Vec<(&'static str, &'static str)> {
             ("9223372036854775807", "9223372036854775807"),
             ("-9223372036854775808", "-9223372036854775808"),
         ],
-        Kind::Int(..) => vec![("0", "0"), ("65535", "65535"), ("0xff", "255")],
+        Kind::Int(..) => Vec::new(),
         Kind::Seconds => vec![
             ("10", "10"),
             ("1.5", "1.5"),
@@ -78,13 +88,23 @@ fn good(kind: Kind) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Texts of a kind that are no values.
-fn bad(kind: Kind) -> Vec<&'static str> {
+fn bad(kind: Kind) -> Vec<String> {
+    let outside = match kind {
+        Kind::Int(least, most) if (least, most) != (i64::MIN, i64::MAX) => {
+            vec![(least - 1).to_string(), (most + 1).to_string()]
+        }
+        _ => Vec::new(),
+    };
+    outside.into_iter().chain(bad_texts(kind).into_iter().map(str::to_owned)).collect()
+}
+
+fn bad_texts(kind: Kind) -> Vec<&'static str> {
     match kind {
         Kind::Bool => vec!["maybe", "2", "tru", " true"],
         Kind::Int(i64::MIN, i64::MAX) => {
             vec!["", "x", "1.5", "08", "0x", "0b1", "0o7", "1_000", "--1", "9223372036854775808"]
         }
-        Kind::Int(..) => vec!["-1", "65536", "http", "0x10000"],
+        Kind::Int(..) => vec!["http", "0x", ""],
         Kind::Seconds | Kind::Millis => vec!["soon", "NaN", "inf", "-Infinity", "10s"],
         Kind::OneOf(_) => vec!["something-else", " "],
         Kind::MarkMask => vec!["0", "0x7", "0x100000000", "-1", "ff"],
@@ -117,7 +137,7 @@ fn other(row: &Parameter) -> (String, String) {
     }
     let default = Value::of_default(row, HOST).to_string();
     let (text, says) = good(row.kind).into_iter().find(|(_, says)| *says != default).expect("several values");
-    (text.to_owned(), says.to_owned())
+    (text, says)
 }
 
 fn map(name: &str, text: &str) -> BTreeMap<String, String> {
@@ -150,7 +170,7 @@ fn a_row_stands_at_its_names_number_and_no_name_twice() {
 fn every_value_of_a_kind_is_read_and_everything_else_refused() {
     for row in TABLE {
         for (text, says) in good(row.kind) {
-            let value = Value::parse(row.kind, text, HOST)
+            let value = Value::parse(row.kind, &text, HOST)
                 .unwrap_or_else(|error| panic!("{} {text:?}: {error}", row.text));
             assert_eq!(value.to_string(), says, "{} {text:?}", row.text);
         }
@@ -161,7 +181,7 @@ fn every_value_of_a_kind_is_read_and_everything_else_refused() {
             }
         }
         for text in bad(row.kind) {
-            assert!(Value::parse(row.kind, text, HOST).is_err(), "{} takes {text:?}", row.text);
+            assert!(Value::parse(row.kind, &text, HOST).is_err(), "{} takes {text:?}", row.text);
         }
     }
 }
@@ -170,7 +190,7 @@ fn every_value_of_a_kind_is_read_and_everything_else_refused() {
 fn what_a_value_prints_says_the_same_again() {
     for row in TABLE {
         for (text, _) in good(row.kind).into_iter().filter(|(_, says)| !says.is_empty()) {
-            let value = Value::parse(row.kind, text, HOST).unwrap();
+            let value = Value::parse(row.kind, &text, HOST).unwrap();
             let unit = if row.kind == Kind::Millis { Kind::Seconds } else { row.kind };
             if matches!(&value, Value::Time(time) if time.as_secs() > 1 << 32) {
                 continue;
@@ -243,7 +263,7 @@ fn a_bad_value_is_an_error_or_the_default_whatever_weaker_sources_say() {
     for row in TABLE {
         let Some(text) = bad(row.kind).into_iter().find(|text| !text.is_empty()) else { continue };
         let (weaker, _) = other(row);
-        let mut texts = from(Source::Environment, row.text, text);
+        let mut texts = from(Source::Environment, row.text, &text);
         texts.file.entries = vec![(row.text.to_owned(), weaker)];
         match resolve(&texts, HOST) {
             Err(error) => {
