@@ -8,6 +8,7 @@
 mod cluster;
 mod output;
 mod policies;
+mod program;
 mod sets;
 mod slab;
 mod vocabulary;
@@ -69,6 +70,7 @@ pub struct Calculator {
     invalid: BTreeMap<Arc<str>, Vec<Quarantine>>,
     output: Output,
     dirty: Dirty,
+    default_tier: Arc<str>,
     /// Addresses and pools that were reported, where they may have changed since.
     reported_hosts: BTreeMap<HostName, Option<Ipv4Addr>>,
     reported_pools: BTreeMap<Cidr, Option<Pool>>,
@@ -93,6 +95,7 @@ impl Calculator {
             invalid: BTreeMap::new(),
             output: Output::default(),
             dirty: Dirty::default(),
+            default_tier: "default".into(),
             reported_hosts: BTreeMap::new(),
             reported_pools: BTreeMap::new(),
         }
@@ -133,6 +136,7 @@ impl Calculator {
                 self.set_local(local, index, record.map(LocalRecord::Host));
             }
             RecordKey::Policy(id) => {
+                let id = PolicyId { tier: self.shared_tier(&id.tier), ..id };
                 let denies = self.options.ignore_invalid_policies && self.denies(path);
                 let record = record.filter(|_| !denies).and_then(as_policy);
                 if self.policies.set(&mut self.cluster, id.clone(), record) {
@@ -164,6 +168,11 @@ impl Calculator {
     /// The datastore has been read whole: from now on changes are reported.
     pub fn in_sync(&mut self) {
         self.in_sync = true;
+    }
+
+    /// The one text of a tier's name; hardly any cluster has a second tier.
+    fn shared_tier(&self, tier: &Arc<str>) -> Arc<str> {
+        if *self.default_tier == **tier { Arc::clone(&self.default_tier) } else { Arc::clone(tier) }
     }
 
     /// Whether the policy under a key denies because it could not be read whole.

@@ -30,7 +30,9 @@ pub fn set_id(selector: &Selector) -> SetId {
 /// Compiles the rules of one direction, adding the sets that they name.
 #[must_use]
 pub fn rules(rules: &[Rule], sets: &mut Sets) -> Vec<intent::Rule> {
-    rules.iter().filter_map(|one| rule(one, sets)).collect()
+    let mut compiled = Vec::with_capacity(rules.len());
+    compiled.extend(rules.iter().filter_map(|one| rule(one, sets)));
+    compiled
 }
 
 /// Compiles one rule; none when it can match no packet.
@@ -127,17 +129,18 @@ fn missing_in(rule: &Rule, version: IpVersion) -> Option<Missing> {
 
 fn peer(peer: &Peer, families: Families, sets: &mut Sets) -> intent::Peer {
     let nets = |nets: &[Cidr]| -> Vec<Cidr> {
-        nets.iter().copied().filter(|net| families.has(net.version())).collect()
+        let kept = nets.iter().copied().filter(|net| families.has(net.version()));
+        let mut list = Vec::with_capacity(nets.len());
+        list.extend(kept);
+        list
     };
     let mut named = |tag: Option<&str>, selector: Option<&Selector>| -> Vec<SetId> {
-        let both = tag.and_then(tag_selector).into_iter().chain(selector.cloned());
-        let mut ids: Vec<SetId> = both
-            .map(|selector| {
-                let id = set_id(&selector);
-                sets.entry(id.clone()).or_insert(selector);
-                id
-            })
-            .collect();
+        let mut ids = Vec::with_capacity(usize::from(tag.is_some()) + usize::from(selector.is_some()));
+        for selector in tag.and_then(tag_selector).into_iter().chain(selector.cloned()) {
+            let id = set_id(&selector);
+            sets.entry(id.clone()).or_insert(selector);
+            ids.push(id);
+        }
         ids.dedup();
         ids
     };

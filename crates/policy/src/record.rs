@@ -342,6 +342,21 @@ impl RecordKey {
 // === impl Policy ===
 
 impl Policy {
+    /// The selectors of its rules.
+    pub(crate) fn rule_selectors_mut(&mut self) -> impl Iterator<Item = &mut Selector> {
+        self.ingress.iter_mut().chain(&mut self.egress).flat_map(|rule| {
+            let (source, destination) = (&mut rule.source, &mut rule.destination);
+            [
+                &mut source.selector,
+                &mut source.not_selector,
+                &mut destination.selector,
+                &mut destination.not_selector,
+            ]
+            .into_iter()
+            .flatten()
+        })
+    }
+
     /// Whether it decides about a direction.
     #[must_use]
     pub fn governs(&self, direction: margay_intent::Direction) -> bool {

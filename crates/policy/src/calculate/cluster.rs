@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use margay_intent::ProfileId;
-use margay_selector::{Labels, Selector};
 
+use super::program::Program;
 use super::sets::SetIndex;
 use super::slab::{IntMap, Slab};
 use super::vocabulary::{Key, Pair, Vocabulary};
@@ -107,13 +107,6 @@ pub(super) struct Cluster {
     profiles_by_id: HashMap<ProfileId, ProfileIndex>,
     /// The profiles that give a label or a tag.
     profiles_by_pair: IntMap<Pair, Vec<ProfileIndex>>,
-}
-
-/// An endpoint's effective labels.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct View<'a> {
-    cluster: &'a Cluster,
-    endpoint: &'a Endpoint,
 }
 
 // === impl Endpoint ===
@@ -403,10 +396,6 @@ impl Cluster {
         self.profiles_by_id.get(id).map_or(&[], |index| &self.profiles[index.0].endpoints)
     }
 
-    pub(super) fn endpoints_of_profile(&self, index: ProfileIndex) -> &[EndpointIndex] {
-        &self.profiles[index.0].endpoints
-    }
-
     /// The profiles that give a label or tag.
     pub(super) fn profiles_with(&self, pair: Pair) -> &[ProfileIndex] {
         self.profiles_by_pair.get(&pair).map_or(&[], Vec::as_slice)
@@ -416,11 +405,6 @@ impl Cluster {
 // === impl Cluster: selectors ===
 
 impl Cluster {
-    /// The effective labels of an endpoint.
-    pub(super) fn view(&self, index: EndpointIndex) -> View<'_> {
-        View { cluster: self, endpoint: self.endpoint(index) }
-    }
-
     /// Every pair that an endpoint has or may inherit, those that others hide included.
     pub(super) fn each_pair(&self, index: EndpointIndex, mut f: impl FnMut(Pair)) {
         let endpoint = self.endpoint(index);
@@ -431,50 +415,57 @@ impl Cluster {
         }
     }
 
-    /// All endpoints that satisfy a selector.
-    pub(super) fn matching(&self, selector: &Selector, wants: &Wants) -> Vec<EndpointIndex> {
-        let mut found: Vec<EndpointIndex> = match wants {
-            Wants::Anything => self.all().collect(),
-            Wants::OneOf { .. } => {
-                let mut found = Vec::new();
-                wants.each_pair(&self.vocabulary, |pair| {
-                    found.extend_from_slice(self.vocabulary.endpoints(pair));
-                    for profile in self.profiles_with(pair) {
-                        found.extend_from_slice(self.endpoints_of_profile(*profile));
-                    }
-                });
-                found.sort_unstable();
-                found.dedup();
-                found
+    /// All endpoints that have what a selector wants.
+    pub(super) fn wanted(&self, wants: &Wants) -> Vec<EndpointIndex> {
+        if let Wants::Anything = wants {
+            return self.all().collect();
+        }
+        let mut found = Vec::new();
+        wants.each_pair(&self.vocabulary, |pair| {
+            found.extend_from_slice(self.vocabulary.endpoints(pair));
+            for profile in self.profiles_with(pair) {
+                found.extend_from_slice(&self.profiles[profile.0].endpoints);
             }
-        };
-        found.retain(|index| selector.matches(&self.view(*index)));
+        });
+        found.sort_unstable();
+        found.dedup();
         found
     }
-}
 
-// === impl View ===
+    /// Whether an endpoint satisfies a selector.
+    pub(super) fn satisfies(&self, index: EndpointIndex, program: &Program) -> bool {
+        let endpoint = self.endpoint(index);
+        program.matches(|key| self.label(endpoint, key))
+    }
 
-impl View<'_> {
-    fn pair(&self, key: Key) -> Option<Pair> {
-        let vocabulary = &self.cluster.vocabulary;
-        let has = |pair: &Pair| vocabulary.key(*pair) == key;
-        if let Some(pair) = self.endpoint.own_pairs().find(has) {
+    /// The effective label of a key.
+    fn label(&self, endpoint: &Endpoint, key: Key) -> Option<Pair> {
+        let has = |pair: &Pair| self.vocabulary.key(*pair) == key;
+        if let Some(pair) = endpoint.own_pairs().find(has) {
             return Some(pair);
         }
         // COMPAT(inheritance): profile by profile, within one its labels before its tags (`spec/policy.md` 2).
-        self.endpoint.profiles().find_map(|profile| {
-            let profile = &self.cluster.profiles[profile.0];
+        endpoint.profiles().find_map(|profile| {
+            let profile = &self.profiles[profile.0];
             profile.labels.iter().copied().find(has).or_else(|| profile.tags.iter().copied().find(has))
         })
     }
-}
 
-impl Labels for View<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        let vocabulary = &self.cluster.vocabulary;
-        let key = vocabulary.find_key(key)?;
-        self.pair(key).map(|pair| vocabulary.value(pair))
+    /// How many endpoints have a pair, or may inherit it.
+    pub(super) fn breadth(&self, key: &str, value: &str) -> usize {
+        self.vocabulary.find_pair(key, value).map_or(0, |pair| self.breadth_of(pair))
+    }
+
+    /// How many endpoints have a key, or may inherit it.
+    pub(super) fn breadth_of_key(&self, key: &str) -> usize {
+        let pairs = self.vocabulary.find_key(key).map_or(&[][..], |key| self.vocabulary.pairs_of(key));
+        pairs.iter().map(|pair| self.breadth_of(*pair)).sum()
+    }
+
+    fn breadth_of(&self, pair: Pair) -> usize {
+        let inherited =
+            self.profiles_with(pair).iter().map(|profile| self.profiles[profile.0].endpoints.len());
+        self.vocabulary.endpoints(pair).len() + inherited.sum::<usize>()
     }
 }
 

@@ -177,6 +177,24 @@ impl<T> Default for Used<T> {
     }
 }
 
+/// What has rules for both directions.
+trait Rules {
+    /// The two lists.
+    fn lists(&mut self) -> [&mut [intent::Rule]; 2];
+}
+
+impl Rules for intent::Policy {
+    fn lists(&mut self) -> [&mut [intent::Rule]; 2] {
+        [&mut self.ingress, &mut self.egress]
+    }
+}
+
+impl Rules for intent::Profile {
+    fn lists(&mut self) -> [&mut [intent::Rule]; 2] {
+        [&mut self.ingress, &mut self.egress]
+    }
+}
+
 /// The policies and profiles of an endpoint.
 struct Uses {
     policies: BTreeSet<PolicyId>,
@@ -193,7 +211,7 @@ fn uses<'a>(programs: impl Iterator<Item = &'a Program>) -> Uses {
 }
 
 /// Compares one policy or profile with what was reported.
-fn refresh<K: Ord + Clone, T: PartialEq>(
+fn refresh<K: Ord + Clone, T: PartialEq + Rules>(
     used: &mut BTreeMap<K, Used<T>>,
     id: K,
     compiled: Option<(T, compile::Sets)>,
@@ -209,7 +227,12 @@ fn refresh<K: Ord + Clone, T: PartialEq>(
         let (new, named) = compiled.unzip();
         let acquired = sets.acquire(cluster, named.unwrap_or_default());
         sets.release(&std::mem::replace(&mut entry.sets, acquired));
-        entry.compiled = new.map(Arc::new);
+        entry.compiled = new.map(|mut new| {
+            for rules in new.lists() {
+                sets.share_names(rules);
+            }
+            Arc::new(new)
+        });
         changes.insert(id.clone(), entry.compiled.clone());
     }
     if unused {

@@ -7,6 +7,7 @@ use margay_intent::{HostEndpointId, PolicyId, WorkloadId};
 use margay_selector::Selector;
 
 use super::cluster::{Cluster, EndpointIndex, ProfileIndex};
+use super::program::Program;
 use super::slab::{IntMap, Slab};
 use super::vocabulary::Pair;
 use super::wants::{WantIndex, Wants};
@@ -56,6 +57,7 @@ struct Entry {
 #[derive(Debug)]
 struct MatcherEntry {
     selector: Selector,
+    program: Program,
     wants: Wants,
     policies: Vec<PolicyIndex>,
 }
@@ -68,6 +70,8 @@ pub(super) struct Policies {
     matchers: Slab<MatcherEntry>,
     matcher_of: HashMap<Selector, Matcher>,
     index: WantIndex<Matcher>,
+    /// The selectors of rules, so that equal ones are held once, and how often each is used.
+    rule_selectors: HashMap<Selector, u32>,
     locals: IntMap<EndpointIndex, Local>,
     local_of: BTreeMap<LocalId, EndpointIndex>,
     locals_by_pair: IntMap<Pair, Vec<EndpointIndex>>,
@@ -109,15 +113,22 @@ impl Policies {
     fn insert(&mut self, cluster: &mut Cluster, id: PolicyId, mut record: record::Policy) {
         let matcher = self.matcher_of.get(&record.selector).copied().unwrap_or_else(|| {
             let selector = record.selector.clone();
-            let wants = Wants::new(&selector, &mut cluster.vocabulary);
-            let entry = MatcherEntry { selector: selector.clone(), wants, policies: Vec::new() };
+            let wants = Wants::new(&selector, cluster);
+            let program = Program::new(&selector, &mut cluster.vocabulary);
+            let entry = MatcherEntry { selector: selector.clone(), program, wants, policies: Vec::new() };
             let matcher = Matcher(self.matchers.insert(entry));
             self.matcher_of.insert(selector, matcher);
             self.index.insert(matcher, &self.matchers[matcher.0].wants);
             matcher
         });
-        // One text for all that say the same.
         record.selector = self.matchers[matcher.0].selector.clone();
+        for selector in record.rule_selectors_mut() {
+            match self.rule_selectors.get_key_value(selector) {
+                Some((shared, _)) => *selector = shared.clone(),
+                None => drop(self.rule_selectors.insert(selector.clone(), 0)),
+            }
+            *self.rule_selectors.entry(selector.clone()).or_default() += 1;
+        }
         let index = PolicyIndex(self.entries.insert(Entry { id: id.clone(), record, matcher }));
         self.by_id.insert(id, index);
         self.matchers[matcher.0].policies.push(index);
@@ -139,8 +150,16 @@ impl Policies {
                 self.changed.insert(local.id.clone());
             }
         }
-        let entry = self.entries.remove(index.0);
+        let mut entry = self.entries.remove(index.0);
         self.by_id.remove(&entry.id);
+        for selector in entry.record.rule_selectors_mut() {
+            if let Some(uses) = self.rule_selectors.get_mut(selector) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.rule_selectors.remove(selector);
+                }
+            }
+        }
         let sharing = &mut self.matchers[matcher.0].policies;
         sharing.retain(|other| *other != index);
         if sharing.is_empty() {
@@ -148,12 +167,24 @@ impl Policies {
             self.matcher_of.remove(&gone.selector);
             self.index.remove(matcher, &gone.wants);
             gone.wants.drop_from(&mut cluster.vocabulary);
+            gone.program.drop_from(&mut cluster.vocabulary);
         }
+    }
+
+    /// True when nothing is held.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.len() + self.matchers.len() + self.locals.len() + self.local_of.len() == 0
+            && self.by_id.is_empty()
+            && self.matcher_of.is_empty()
+            && self.rule_selectors.is_empty()
+            && self.locals_by_pair.is_empty()
+            && self.locals_by_profile.is_empty()
     }
 
     /// The endpoints of this host that a selector picks.
     fn selected_by(&self, cluster: &Cluster, matcher: Matcher) -> Vec<EndpointIndex> {
-        let MatcherEntry { selector, wants, .. } = &self.matchers[matcher.0];
+        let MatcherEntry { program, wants, .. } = &self.matchers[matcher.0];
         let mut found = Vec::new();
         match wants {
             Wants::Anything => found.extend(self.locals.keys()),
@@ -166,7 +197,7 @@ impl Policies {
         }
         found.sort_unstable();
         found.dedup();
-        found.retain(|endpoint| selector.matches(&cluster.view(*endpoint)));
+        found.retain(|endpoint| cluster.satisfies(*endpoint, program));
         found
     }
 }
@@ -252,11 +283,10 @@ impl Policies {
 
     /// Works out anew which policies apply to an endpoint of this host.
     pub(super) fn refresh(&mut self, cluster: &Cluster, endpoint: EndpointIndex) {
-        let view = cluster.view(endpoint);
         let mut policies = Vec::new();
         for matcher in self.index.candidates(cluster, endpoint) {
             let matcher = &self.matchers[matcher.0];
-            if matcher.selector.matches(&view) {
+            if cluster.satisfies(endpoint, &matcher.program) {
                 policies.extend_from_slice(&matcher.policies);
             }
         }

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use margay_intent::{Members, SetChange, SetId};
-use margay_selector::{Expr, Selector};
+use margay_intent::{self as intent, Members, SetChange, SetId};
+use margay_selector::Expr;
 
 use super::cluster::{Cluster, EndpointIndex};
+use super::program::Program;
 use super::slab::{IntMap, Slab};
 use super::wants::{WantIndex, Wants};
 use crate::compile;
@@ -34,8 +35,10 @@ pub(super) struct Sets {
 #[derive(Debug)]
 struct Set {
     id: SetId,
-    selector: Selector,
+    program: Program,
     wants: Wants,
+    /// It is `has(label)`, the form of tags.
+    is_tag: bool,
     /// How many policies and profiles use it.
     users: u32,
     /// It has been reported; until then it is not calculated.
@@ -47,16 +50,17 @@ struct Set {
 impl Sets {
     /// How many sets are in use, and how many of them are `has(label)`, the form of tags.
     pub(super) fn counts(&self) -> (usize, usize) {
-        let tags = self.sets.iter().filter(|(_, set)| matches!(set.selector.expr(), Expr::Has(_)));
-        (self.sets.len(), tags.count())
+        (self.sets.len(), self.sets.iter().filter(|(_, set)| set.is_tag).count())
     }
 
     /// Adds a user to each of some sets.
     pub(super) fn acquire(&mut self, cluster: &mut Cluster, sets: compile::Sets) -> Box<[SetIndex]> {
         let acquired = sets.into_iter().map(|(id, selector)| {
             let index = self.by_id.get(&id).copied().unwrap_or_else(|| {
-                let wants = Wants::new(&selector, &mut cluster.vocabulary);
-                let set = Set { id: id.clone(), selector, wants, users: 0, active: false };
+                let wants = Wants::new(&selector, cluster);
+                let program = Program::new(&selector, &mut cluster.vocabulary);
+                let is_tag = matches!(selector.expr(), Expr::Has(_));
+                let set = Set { id: id.clone(), program, wants, is_tag, users: 0, active: false };
                 let index = SetIndex(self.sets.insert(set));
                 self.by_id.insert(id, index);
                 index
@@ -66,6 +70,19 @@ impl Sets {
             index
         });
         acquired.collect()
+    }
+
+    /// Lets rules share the names of sets that are in use.
+    pub(super) fn share_names(&self, rules: &mut [intent::Rule]) {
+        for rule in rules {
+            for peer in [&mut rule.source, &mut rule.destination] {
+                for id in peer.sets.iter_mut().chain(&mut peer.not_sets) {
+                    if let Some(index) = self.by_id.get(id) {
+                        *id = self.sets[index.0].id.clone();
+                    }
+                }
+            }
+        }
     }
 
     /// Takes a user from each of some sets.
@@ -82,8 +99,7 @@ impl Sets {
             return;
         }
         let mut matches = self.index.candidates(cluster, endpoint);
-        let view = cluster.view(endpoint);
-        matches.retain(|index| self.sets[index.0].selector.matches(&view));
+        matches.retain(|index| cluster.satisfies(endpoint, &self.sets[index.0].program));
         self.set_matches(cluster, endpoint, matches.into());
     }
 
@@ -139,7 +155,10 @@ impl Sets {
             set.active = true;
             self.index.insert(index, &set.wants);
             let mut members = Members::new();
-            for endpoint in cluster.matching(&set.selector, &set.wants) {
+            for endpoint in cluster.wanted(&set.wants) {
+                if !cluster.satisfies(endpoint, &set.program) {
+                    continue;
+                }
                 let entry = cluster.endpoint_mut(endpoint);
                 let mut matches = Vec::with_capacity(entry.matches.len() + 1);
                 matches.extend_from_slice(&entry.matches);
@@ -159,12 +178,15 @@ impl Sets {
         if set.active {
             self.index.remove(index, &set.wants);
             self.turned.remove(&index);
-            for endpoint in cluster.matching(&set.selector, &set.wants) {
+            for endpoint in cluster.wanted(&set.wants) {
                 let entry = cluster.endpoint_mut(endpoint);
-                entry.matches = entry.matches.iter().copied().filter(|other| *other != index).collect();
+                if entry.matches.binary_search(&index).is_ok() {
+                    entry.matches = entry.matches.iter().copied().filter(|other| *other != index).collect();
+                }
             }
             changes.insert(set.id, SetChange::Remove);
         }
         set.wants.drop_from(&mut cluster.vocabulary);
+        set.program.drop_from(&mut cluster.vocabulary);
     }
 }

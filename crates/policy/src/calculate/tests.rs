@@ -246,6 +246,7 @@ fn minimal(state: &State, changes: &Changes) {
 fn forgotten(calculator: &Calculator) {
     assert_eq!(calculator.statistics(), Statistics::default());
     assert!(calculator.cluster.is_empty(), "{:?}", calculator.cluster);
+    assert!(calculator.policies.is_empty(), "{:?}", calculator.policies);
     assert_eq!(calculator.invalid().count(), 0);
 }
 

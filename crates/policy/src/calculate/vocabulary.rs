@@ -144,12 +144,16 @@ impl Vocabulary {
         self.keys_by_text.find(hash, |number| *self.keys[*number].text == *text).map(|number| Key(*number))
     }
 
-    pub(super) fn key(&self, pair: Pair) -> Key {
-        self.key_of[pair.0 as usize]
+    /// The number of a pair that somebody uses.
+    pub(super) fn find_pair(&self, key: &str, value: &str) -> Option<Pair> {
+        let key = self.find_key(key)?;
+        let same =
+            |number: &u32| self.key_of[*number as usize] == key && *self.pairs[*number].value == *value;
+        self.pairs_by_text.find(self.hasher.hash_one((key.0, value)), same).map(|number| Pair(*number))
     }
 
-    pub(super) fn value(&self, pair: Pair) -> &str {
-        &self.pairs[pair.0].value
+    pub(super) fn key(&self, pair: Pair) -> Key {
+        self.key_of[pair.0 as usize]
     }
 
     /// All pairs with a key.

@@ -39,8 +39,11 @@ pub(super) struct WantIndex<T> {
 
 impl Wants {
     /// What a selector wants; its labels are in use until [`Wants::drop_from`].
-    pub(super) fn new(selector: &Selector, vocabulary: &mut Vocabulary) -> Self {
-        let Some(mut needs) = needs(selector) else { return Self::Anything };
+    ///
+    /// Of several needs the one is taken that the fewest endpoints fulfil now: any would do.
+    pub(super) fn new(selector: &Selector, cluster: &mut Cluster) -> Self {
+        let Some(mut needs) = needs(selector, cluster) else { return Self::Anything };
+        let vocabulary = &mut cluster.vocabulary;
         needs.pairs.sort_unstable();
         needs.pairs.dedup();
         needs.keys.sort_unstable();
@@ -72,9 +75,10 @@ impl Wants {
 // === impl Needs ===
 
 impl Needs<'_> {
-    /// How many endpoints are likely to fulfil them: a key alone counts for many values.
-    fn breadth(&self) -> usize {
-        self.pairs.len() + 16 * self.keys.len()
+    /// How many endpoints fulfil them.
+    fn breadth(&self, cluster: &Cluster) -> usize {
+        let pairs = self.pairs.iter().map(|(key, value)| cluster.breadth(key, value));
+        pairs.sum::<usize>() + self.keys.iter().map(|key| cluster.breadth_of_key(key)).sum::<usize>()
     }
 }
 
@@ -93,7 +97,7 @@ fn leaf(expr: Expr<'_>) -> Option<Needs<'_>> {
 }
 
 /// What a selector needs, by going through its groups without recursion: selectors nest deeply.
-fn needs(selector: &Selector) -> Option<Needs<'_>> {
+fn needs<'s>(selector: &'s Selector, cluster: &Cluster) -> Option<Needs<'s>> {
     enum Work<'s> {
         Look(Expr<'s>),
         /// Puts together the last so many results.
@@ -115,7 +119,7 @@ fn needs(selector: &Selector) -> Option<Needs<'_>> {
             Work::Look(expr) => results.push(leaf(expr)),
             Work::All(count) => {
                 let parts = results.split_off(results.len() - count);
-                results.push(parts.into_iter().flatten().min_by_key(Needs::breadth));
+                results.push(parts.into_iter().flatten().min_by_key(|needs| needs.breadth(cluster)));
             }
             Work::Any(count) => {
                 let parts = results.split_off(results.len() - count);
