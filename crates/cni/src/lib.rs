@@ -18,6 +18,7 @@ pub mod fault;
 mod gates;
 mod gc;
 mod identity;
+mod ipam;
 mod journal;
 mod lock;
 mod log;
@@ -33,5 +34,6 @@ mod wire;
 mod wishes;
 
 pub use error::{Code, Failure};
+pub use ipam::run_ipam;
 pub use plugin::{run_plugin, run_plugin_with};
 pub use version::SpecVersion;

@@ -47,7 +47,7 @@ pub fn run_plugin_with(invocation: &mut Invocation<'_>, cluster: &dyn Cluster) -
 }
 
 /// The verb, and the input that belongs to it.
-fn read(invocation: &mut Invocation<'_>, stdin: &mut Vec<u8>) -> Result<Verb> {
+pub(crate) fn read(invocation: &mut Invocation<'_>, stdin: &mut Vec<u8>) -> Result<Verb> {
     let verb = Environment(&invocation.env).verb()?;
     match invocation.stdin.read_to_end(stdin) {
         Ok(_) => Ok(verb),
@@ -115,7 +115,7 @@ fn perform(
     outcome
 }
 
-fn check_version(verb: Verb, version: SpecVersion) -> Result<()> {
+pub(crate) fn check_version(verb: Verb, version: SpecVersion) -> Result<()> {
     let since = match verb {
         Verb::Check => SpecVersion::V040,
         Verb::Gc | Verb::Status => SpecVersion::V110,
@@ -145,7 +145,7 @@ fn self_test(invocation: &mut Invocation<'_>, cluster: &dyn Cluster) -> ExitCode
     finish(invocation, &stdin, outcome)
 }
 
-fn finish(invocation: &mut Invocation<'_>, stdin: &[u8], outcome: Result<Option<Value>>) -> ExitCode {
+pub(crate) fn finish(invocation: &mut Invocation<'_>, stdin: &[u8], outcome: Result<Option<Value>>) -> ExitCode {
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(answer)) => print(invocation, &answer.to_string()),
@@ -157,7 +157,7 @@ fn finish(invocation: &mut Invocation<'_>, stdin: &[u8], outcome: Result<Option<
     }
 }
 
-fn print(invocation: &mut Invocation<'_>, text: &str) -> ExitCode {
+pub(crate) fn print(invocation: &mut Invocation<'_>, text: &str) -> ExitCode {
     let written = invocation.stdout.write_all(text.as_bytes()).and_then(|()| invocation.stdout.flush());
     if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
