@@ -175,6 +175,7 @@ impl Agent {
         stages.startup.detail("waits for the datastore");
         let opened = self.attempt("reading parameters", || async {
             let store = self.source.open(live.parameters())?;
+            self.source.initialise(&store).await?;
             let texts = self.source.read(&store, &name).await?;
             Ok::<_, SourceError>((store, texts))
         });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use margay_client::{AnyStore, DatastoreKind, Invocation, OpenError, Settings, SettingsError, open};
 use margay_model::Key;
 use margay_model::key::directory;
-use margay_store::Kv as _;
+use margay_store::{Datastore as _, Kv as _};
 use margay_store::flat::Random;
 use margay_store::kv::{EntryRef, KvError};
 
@@ -50,6 +50,9 @@ pub(crate) enum SourceError {
     /// The datastore does not answer.
     #[error("reading parameters from the datastore")]
     Read(#[from] KvError),
+    /// The embedded datastore cannot be written.
+    #[error("making the embedded datastore ready")]
+    Initialise(#[from] margay_store::datastore::Error),
 }
 
 // === impl Source ===
@@ -95,6 +98,14 @@ impl Source {
             bytes
         });
         Ok(Arc::new(open(&settings, random)?))
+    }
+
+    /// Makes an embedded datastore ready if nobody has: it has no set-up of its own. A flag that says `false` stays.
+    pub(crate) async fn initialise(&self, store: &AnyStore) -> Result<(), SourceError> {
+        if let AnyStore::Sqlite(_) = store {
+            store.initialise().await?;
+        }
+        Ok(())
     }
 
     /// The parameters of the datastore.
