@@ -1,0 +1,5 @@
+//! The CNI plugin as runtimes start it: the real executable, in namespaces of the test's own.
+
+pub(crate) mod compare;
+pub(crate) mod host;
+mod sessions;

@@ -1,0 +1,174 @@
+//! Upstream's recorded sessions of `calico` and `calico-ipam`, played with the real executable on a real etcd.
+
+use std::collections::BTreeMap;
+
+use margay_testkit::etcd::Etcd;
+use margay_testkit::lab::enclosed;
+use serde_json::{Value, json};
+
+use super::compare::{Ours, differences};
+use super::host::{Answer, Host, reference_plugins, shell};
+
+/// The sessions.
+const SESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/conformance/cni.json");
+
+/// The port that the sessions name.
+const PORT: &str = ":2379";
+
+#[derive(serde::Deserialize)]
+struct Case {
+    id: String,
+    before: BTreeMap<String, Value>,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    /// Which block is chosen does not count.
+    #[serde(default)]
+    free_block: bool,
+    steps: Vec<Step>,
+    seen: Vec<Value>,
+    #[serde(default)]
+    ours: Vec<Ours>,
+}
+
+#[derive(serde::Deserialize)]
+struct Step {
+    run: Option<String>,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    #[serde(default)]
+    stdin: Value,
+    grep: Option<String>,
+    sh: Option<String>,
+    server: Option<String>,
+    #[serde(default)]
+    etcd: BTreeMap<String, Value>,
+}
+
+/// A host, its etcd, and how the sessions' words are put.
+struct Stage {
+    host: Host,
+    etcd: Etcd,
+    up: bool,
+}
+
+#[test]
+fn recorded_sessions_are_seen_again_on_a_real_etcd() {
+    let name = "cni::sessions::recorded_sessions_are_seen_again_on_a_real_etcd";
+    if !Etcd::available() || !reference_plugins() || !enclosed(name) {
+        return;
+    }
+    let text = std::fs::read_to_string(SESSIONS).expect("the recorded sessions");
+    let cases: Vec<Case> = serde_json::from_str(&text).expect("sessions of the known shape");
+    assert_eq!(cases.len(), 69);
+    let only = std::env::var("CNI_SESSION").ok();
+    let host = Host::new();
+    let mut stage = Stage { host, etcd: Etcd::start(), up: true };
+    let mut failed = Vec::new();
+    let wanted = |case: &&Case| only.as_ref().is_none_or(|only| case.id.starts_with(only.as_str()));
+    for case in cases.iter().filter(wanted) {
+        failed.extend(stage.play(case).into_iter().map(|difference| format!("{}: {difference}", case.id)));
+    }
+    assert!(failed.is_empty(), "{} differences:\n{}", failed.len(), failed.join("\n"));
+}
+
+// === impl Stage ===
+
+impl Stage {
+    fn play(&mut self, case: &Case) -> Vec<String> {
+        self.host.reset();
+        self.etcd.wipe();
+        for (key, value) in &case.before {
+            self.put(key, value);
+        }
+        for (name, text) in &case.files {
+            self.host.write(name, &self.filled(text));
+        }
+        let mut found = Vec::new();
+        for (index, (step, expected)) in case.steps.iter().zip(&case.seen).enumerate() {
+            let answer = self.step(step);
+            if expected.is_null() {
+                continue;
+            }
+            let mut expected = expected.clone();
+            let mut seen = self.host.seen(self.up.then_some(&self.etcd));
+            let mut unsaid = None;
+            if let Some(answer) = &answer {
+                seen["exit"] = json!(answer.exit);
+                seen["stdout"] = answer.stdout.clone();
+                unsaid = refusal(step, &mut expected, &mut seen);
+            }
+            if case.free_block {
+                let count = |seen: &Value| seen["blocks"].as_array().map(Vec::len);
+                (seen["blocks"], expected["blocks"]) = (json!(count(&seen)), json!(count(&expected)));
+            }
+            // What differs in the datastore differs in its blocks.
+            for side in [&mut seen, &mut expected] {
+                side["etcd blocks"] = side["blocks"].take();
+            }
+            let differences = differences(index + 1, &expected, &seen, unsaid, &case.ours);
+            let stderr = answer.map(|answer| answer.stderr).unwrap_or_default();
+            found.extend(
+                differences.into_iter().map(|what| format!("step {}: {what} [{}]", index + 1, stderr.trim())),
+            );
+        }
+        found
+    }
+
+    fn put(&self, key: &str, value: &Value) {
+        match value {
+            Value::Null => self.etcd.delete(key),
+            Value::String(text) => self.etcd.put(key, text),
+            other => self.etcd.put(key, &other.to_string()),
+        }
+    }
+
+    fn filled(&self, text: &str) -> String {
+        text.replace("{tmp}", &self.host.folder().display().to_string())
+            .replace("{bin}", &self.host.plugins().display().to_string())
+            .replace(PORT, &format!(":{}", self.etcd.port()))
+    }
+
+    fn step(&mut self, step: &Step) -> Option<Answer> {
+        match step.server.as_deref() {
+            Some("stop") => self.etcd.kill(0),
+            Some(_) => self.etcd.restart(0),
+            None => {}
+        }
+        self.up = step.server.as_deref().map_or(self.up, |server| server != "stop");
+        for (key, value) in &step.etcd {
+            self.put(key, value);
+        }
+        if let Some(line) = &step.sh {
+            shell(&self.filled(line));
+        }
+        let plugin = step.run.as_ref()?;
+        let mut env: BTreeMap<String, String> =
+            step.env.iter().map(|(name, value)| (name.clone(), self.filled(value))).collect();
+        if let Some(netns) = env.get("CNI_NETNS").and_then(|path| path.strip_prefix("/var/run/netns/")) {
+            self.host.container(&netns.to_owned());
+        }
+        env.entry("HOME".to_owned()).or_insert_with(|| self.host.folder().display().to_string());
+        let stdin = match &step.stdin {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(self.host.run(plugin, &env, &self.filled(&stdin)))
+    }
+}
+
+/// An error's text counts where operators look for a part of it; its number may be better than upstream's.
+fn refusal(step: &Step, expected: &mut Value, seen: &mut Value) -> Option<String> {
+    if expected["exit"] == 0 || seen["exit"] == 0 {
+        return None;
+    }
+    let answer = seen["stdout"].clone();
+    seen["stdout"] = json!({});
+    expected["stdout"] = json!({});
+    let Some(msg) = answer["msg"].as_str().filter(|_| answer["code"].as_u64().is_some_and(|code| code > 0))
+    else {
+        return Some(format!("{answer} is no error object"));
+    };
+    let part = step.grep.as_deref()?;
+    (!msg.contains(part)).then(|| format!("{msg:?} does not say {part:?}"))
+}
