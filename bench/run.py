@@ -190,6 +190,15 @@ def main():
     selectors = os.path.join(os.path.dirname(os.path.abspath(__file__)), "target", "release", "selectors")
     if os.path.exists(selectors):
         say("| selector evaluations per core-second | " + subprocess.check_output([selectors]).decode().strip() + " |")
+    policy = os.path.join(os.path.dirname(selectors), "policy")
+    if os.path.exists(policy):
+        say()
+        say("The calculation of the agent on one core, without datastore and kernel:")
+        for size in (["100000", "100"], ["100000", "1000"], ["100000", "10000"]):
+            say()
+            say("```text")
+            say(subprocess.check_output([policy, *size]).decode().strip())
+            say("```")
     shutil.rmtree(folder, ignore_errors=True)
     if options.output:
         write(options.output, lines)

@@ -15,7 +15,8 @@ fn main() {
             _ => "all()".to_owned(),
         })
         .collect();
-    let selectors: Vec<Selector> = texts.iter().map(|text| Selector::parse(text).expect("a selector")).collect();
+    let selectors: Vec<Selector> =
+        texts.iter().map(|text| Selector::parse(text).expect("a selector")).collect();
     let labels: Vec<BTreeMap<String, String>> = (0..1000)
         .map(|i| {
             BTreeMap::from([

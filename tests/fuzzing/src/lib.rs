@@ -6,6 +6,7 @@
 mod arguments;
 mod blocks;
 mod documents;
+mod events;
 mod keys;
 mod meaning;
 mod selectors;
@@ -16,6 +17,7 @@ mod templates;
 pub use arguments::arguments;
 pub use blocks::blocks;
 pub use documents::documents;
+pub use events::events;
 pub use keys::keys;
 pub use selectors::selectors;
 pub use settings::settings;
@@ -26,10 +28,11 @@ pub use templates::templates;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in `tests/data/fuzz`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("arguments", arguments),
     ("blocks", blocks),
     ("documents", documents),
+    ("events", events),
     ("keys", keys),
     ("selectors", selectors),
     ("settings", settings),

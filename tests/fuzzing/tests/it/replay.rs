@@ -68,6 +68,11 @@ fn documents_hold_for_all_seeds() {
 }
 
 #[test]
+fn events_hold_for_all_seeds() {
+    replay("events", 3_000);
+}
+
+#[test]
 fn keys_hold_for_all_seeds() {
     replay("keys", 20_000);
 }
