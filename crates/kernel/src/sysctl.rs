@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use margay_net::{IfName, IpVersion};
@@ -20,7 +21,7 @@ pub trait Sysctls {
     /// Writes a value.
     fn write(&mut self, sysctl: &Sysctl, value: &str) -> Result<(), SysctlError>;
 
-    /// Makes a setting have a value; says whether it had another.
+    /// Makes a setting have a value; says whether it had another. What is right already is not written.
     fn set(&mut self, sysctl: &Sysctl, value: &str) -> Result<bool, SysctlError> {
         if self.read(sysctl)? == value {
             return Ok(false);
@@ -144,6 +145,20 @@ impl Sysctls for ProcSys {
             .open(sysctl.path())
             .map_err(|source| sysctl.error("setting", source))?;
         io::Write::write_all(&mut file, value.as_bytes()).map_err(|source| sysctl.error("setting", source))
+    }
+
+    /// The same with the file opened once.
+    fn set(&mut self, sysctl: &Sysctl, value: &str) -> Result<bool, SysctlError> {
+        let error = |source| sysctl.error("setting", source);
+        let file = fs::OpenOptions::new().read(true).write(true).open(sysctl.path()).map_err(error)?;
+        // A value that does not fit differs from all that we set.
+        let mut buffer = [0; 256];
+        let length = file.read_at(&mut buffer, 0).map_err(error)?;
+        if buffer[..length].trim_ascii_end() == value.as_bytes() {
+            return Ok(false);
+        }
+        file.write_all_at(value.as_bytes(), 0).map_err(error)?;
+        Ok(true)
     }
 }
 

@@ -33,6 +33,7 @@ fn settings_are_those_of_the_visited_namespace() {
         let other = Namespace::create().expect("a namespace");
         let changed = other.run(|| ProcSys.set(&forwarding, "1")).expect("a visit");
         assert!(changed.expect("set"));
+        assert_eq!(other.run(|| ProcSys.read(&forwarding)).expect("a visit").expect("read"), "1");
         assert!(!other.run(|| ProcSys.set(&forwarding, "1")).expect("a visit").expect("set"));
         assert_eq!(ProcSys.read(&forwarding).expect("read"), "0");
     });
