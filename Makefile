@@ -7,7 +7,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 # The names that people and runtimes call. Each new program adds its names here.
-UPSTREAM_NAMES := calicoctl
+UPSTREAM_NAMES := calicoctl calico-felix calico calico-ipam
 
 release := target/release/margay
 

@@ -31,7 +31,10 @@ mod source;
 mod status;
 
 pub use arguments::run;
-pub use commands::{CONFIG_FILE, ConfigOptions, StatusOptions, config, status};
+pub use commands::{
+    CONFIG_FILE, CleanupOptions, ConfigOptions, StatusOptions, cleanup, config, status,
+};
+pub use margay_daemon::log::Format as LogFormat;
 pub use run::{RunOptions, run_with};
 
 /// The version of this build.

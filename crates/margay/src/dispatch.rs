@@ -1,4 +1,4 @@
-//! Which program a call means: by the name it was called under, or by the first word.
+//! Which program a call means: by the name it was called under.
 //!
 //! Pure, and done before anything else starts.
 
@@ -6,12 +6,28 @@ use std::ffi::OsStr;
 
 use margay_ctl::Program;
 
+/// The programs in this executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// `calicoctl`, or `margay` itself.
+    Ctl(Program),
+    /// `calico-felix`: the agent.
+    Agent,
+    /// `calico`: the CNI plugin.
+    Cni,
+    /// `calico-ipam`: the CNI IPAM plugin.
+    CniIpam,
+}
+
 /// The program that the name in `argv[0]` stands for. Any name we do not know is `margay` itself.
-pub(crate) fn dispatch(argv0: &OsStr) -> Program {
+pub(crate) fn dispatch(argv0: &OsStr) -> Called {
     let path = std::path::Path::new(argv0);
     match path.file_name().and_then(OsStr::to_str) {
-        Some("calicoctl") => Program::Calicoctl,
-        _ => Program::Margay,
+        Some("calicoctl") => Called::Ctl(Program::Calicoctl),
+        Some("calico-felix") => Called::Agent,
+        Some("calico") => Called::Cni,
+        Some("calico-ipam") => Called::CniIpam,
+        _ => Called::Ctl(Program::Margay),
     }
 }
 
@@ -19,22 +35,26 @@ pub(crate) fn dispatch(argv0: &OsStr) -> Program {
 mod tests {
     use std::ffi::OsStr;
 
-    use margay_ctl::Program;
+    use margay_ctl::Program::{Calicoctl, Margay};
 
+    use super::Called::{Agent, Cni, CniIpam, Ctl};
     use super::dispatch;
 
     #[test]
     fn the_last_component_of_the_name_decides() {
-        for (name, program) in [
-            ("calicoctl", Program::Calicoctl),
-            ("/usr/local/bin/calicoctl", Program::Calicoctl),
-            ("./calicoctl", Program::Calicoctl),
-            ("margay", Program::Margay),
-            ("/opt/calicoctl/margay", Program::Margay),
-            ("calicoctl-old", Program::Margay),
-            ("", Program::Margay),
+        for (name, called) in [
+            ("calicoctl", Ctl(Calicoctl)),
+            ("/usr/local/bin/calicoctl", Ctl(Calicoctl)),
+            ("./calicoctl", Ctl(Calicoctl)),
+            ("margay", Ctl(Margay)),
+            ("/opt/calicoctl/margay", Ctl(Margay)),
+            ("calicoctl-old", Ctl(Margay)),
+            ("", Ctl(Margay)),
+            ("/usr/bin/calico-felix", Agent),
+            ("/opt/cni/bin/calico", Cni),
+            ("/opt/cni/bin/calico-ipam", CniIpam),
         ] {
-            assert_eq!(dispatch(OsStr::new(name)), program, "{name}");
+            assert_eq!(dispatch(OsStr::new(name)), called, "{name}");
         }
     }
 }

@@ -8,49 +8,61 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
-use margay_ctl::{HostCommand, Invocation};
-
+use dispatch::Called;
+use margay_agent::{ConfigOptions, LogFormat, RunOptions, StatusOptions};
+use margay_client::Invocation;
+use margay_ctl::HostCommand;
 fn main() -> ExitCode {
     crash::install();
     let mut args = std::env::args_os();
-    let program = dispatch::dispatch(&args.next().unwrap_or_default());
+    let called = dispatch::dispatch(&args.next().unwrap_or_default());
     let env = environment();
     let no_colour = env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let mut stdin = io::stdin();
     let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout());
     let mut stderr = io::stderr();
-    let exit = margay_ctl::run(
-        &mut Invocation {
-            args: args.collect(),
-            env,
-            cwd: std::env::current_dir().unwrap_or_default(),
-            stderr_is_terminal: stderr.is_terminal() && !no_colour,
-            stdout_is_terminal: stdout.get_ref().is_terminal() && !no_colour,
-            stdin: &mut stdin,
-            stdout: &mut stdout,
-            stderr: &mut stderr,
-            now,
-            random,
-        },
-        program,
-        &run_on_host,
-    );
+    let mut invocation = Invocation {
+        args: args.collect(),
+        env,
+        cwd: std::env::current_dir().unwrap_or_default(),
+        stderr_is_terminal: stderr.is_terminal() && !no_colour,
+        stdout_is_terminal: stdout.get_ref().is_terminal() && !no_colour,
+        stdin: &mut stdin,
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        now,
+        random,
+    };
+    let exit = match called {
+        Called::Ctl(program) => margay_ctl::run(&mut invocation, program, &run_on_host),
+        Called::Agent => margay_agent::run(&mut invocation),
+        Called::Cni => margay_cni::run_plugin(&mut invocation),
+        Called::CniIpam => margay_cni::run_ipam(&mut invocation),
+    };
+    // The programs flush what has to be told when it cannot be written; what is left has nobody to be told to.
+    let _ = invocation.stdout.flush();
     ExitCode::from(exit.0)
 }
 
 /// Runs a command that works on this host.
-fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_ctl::ExitCode {
-    let name = match command {
-        HostCommand::AgentRun { .. } | HostCommand::AgentConfig { .. } => "agent",
-        HostCommand::Status { .. } => "status",
-        HostCommand::TraceDropped { .. } => "trace",
-        HostCommand::Cleanup { .. } => "cleanup",
-        HostCommand::Doctor { .. } => "doctor",
-        HostCommand::CniInstall { .. } => "cni",
-    };
-    // Nobody is left to tell when stderr is closed.
-    let _ = writeln!(invocation.stderr, "margay {name}: this build has no such command yet");
-    margay_ctl::ExitCode(2)
+fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_client::ExitCode {
+    match command {
+        HostCommand::AgentRun { config_file } => {
+            margay_agent::run_with(&RunOptions { config_file, log_format: LogFormat::Text }, invocation)
+        }
+        HostCommand::AgentConfig { explain, config_file } => {
+            margay_agent::config(&ConfigOptions { config_file, explain }, invocation)
+        }
+        HostCommand::Status { wait, json } => margay_agent::status(&StatusOptions { wait, json }, invocation),
+        HostCommand::TraceDropped { .. }
+        | HostCommand::Cleanup { .. }
+        | HostCommand::Doctor { .. }
+        | HostCommand::CniInstall { .. } => {
+            // Nobody is left to tell when stderr is closed.
+            let _ = writeln!(invocation.stderr, "margay: this build has no such command yet");
+            margay_client::ExitCode(2)
+        }
+    }
 }
 
 /// The environment; names that are no text cannot be ours.
