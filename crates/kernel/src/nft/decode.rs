@@ -7,10 +7,8 @@ use margay_net::{Cidr, IpVersion};
 
 use super::read::{self, RawData};
 use super::wire::{self, expr};
-use super::{
-    AddressKind, CtState, Direction, Field, IfPrefix, Limit, Load, LogLevel, LogTarget, Nat, NatKind,
-};
-use super::{NatTarget, Op, Reject, Rule, SetRef, Statement, Unit, Value, Verdict};
+use super::{AddressKind, Direction, Field, IfPrefix, Limit, Load, LogLevel, LogTarget, Nat, NatKind};
+use super::{NatTarget, Op, Reject, Rule, SetRef, Statement, Unit, Value};
 use crate::netlink::{Attributes, Buffer, be32, be64, text};
 
 /// Finds the set of a lookup by its name and, in a batch, its number.

@@ -97,10 +97,10 @@ impl Nft {
             batch.set_owner(super::Owner(number));
             number
         };
-        let destroy = own(&mut batch);
-        batch.destroy_chain(&Chain::regular(name("nothing")));
         batch.set_owner(super::Owner(0));
         batch.add_table(&Table::new(id));
+        let destroy = own(&mut batch);
+        batch.destroy_chain(&Chain::regular(name("nothing")));
         let ranges = own(&mut batch);
         batch.add_set(&Set::of_ranges(name("s"), Fields::new([Field::IfName, Field::Ipv4Addr])));
         let nat = own(&mut batch);

@@ -59,14 +59,11 @@ pub(crate) mod chain {
     pub(crate) const HOOK: u16 = 4;
     pub(crate) const POLICY: u16 = 5;
     pub(crate) const KIND: u16 = 7;
-    pub(crate) const FLAGS: u16 = 10;
     pub(crate) const USERDATA: u16 = 12;
     /// `NFTA_HOOK_HOOKNUM`.
     pub(crate) const HOOK_NUMBER: u16 = 1;
     /// `NFTA_HOOK_PRIORITY`.
     pub(crate) const HOOK_PRIORITY: u16 = 2;
-    /// `NFT_CHAIN_BASE`.
-    pub(crate) const F_BASE: u32 = 1;
 }
 
 /// `NFTA_RULE_…`.
