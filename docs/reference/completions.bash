@@ -38,7 +38,7 @@ _margay() {
     [ "$cur" = "=" ] && cur=
     [ "$prev" = "=" ] && prev="${COMP_WORDS[COMP_CWORD-2]}"
     if [ "$at" -eq 1 ]; then
-        __margay_offer create replace apply delete get config ipam node version validate diff explain-field datastore agent status trace cleanup doctor cni completions --help --version
+        __margay_offer create replace apply delete get config ipam node version validate diff explain plan explain-field datastore agent status trace cleanup doctor cni completions --help --version
         return
     fi
     case "$command" in
@@ -212,6 +212,33 @@ _margay() {
             esac
             case "$cur" in
                 -*) __margay_offer -h --help -f --filename -c --config; return ;;
+            esac
+            ;;
+        'explain')
+            case "$prev" in
+                -p|--protocol) __margay_offer tcp udp icmp icmpv6 sctp udplite; return ;;
+                --port) return ;;
+                -f|--filename) __margay_files; return ;;
+                -o|--output) __margay_offer json; return ;;
+                -c|--config) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help -p --protocol --port -f --filename -o --output -c --config; return ;;
+            esac
+            __margay_place 1 "-p --protocol --port -f --filename -o --output -c --config"
+            case "$place" in
+                0) __margay_live; ;;
+                1) __margay_live; ;;
+            esac
+            ;;
+        'plan')
+            case "$prev" in
+                -f|--filename) __margay_files; return ;;
+                -o|--output) __margay_offer json; return ;;
+                -c|--config) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help -f --filename -o --output -c --config; return ;;
             esac
             ;;
         'explain-field')

@@ -25,7 +25,7 @@ _margay() {
     local cur="${words[CURRENT]}" prev="${words[CURRENT-1]}"
     local command="${words[2]}" at="$((CURRENT - 1))" place
     if [ "$at" -eq 1 ]; then
-        compadd -- create replace apply delete get config ipam node version validate diff explain-field datastore agent status trace cleanup doctor cni completions --help --version
+        compadd -- create replace apply delete get config ipam node version validate diff explain plan explain-field datastore agent status trace cleanup doctor cni completions --help --version
         return
     fi
     case "$command" in
@@ -199,6 +199,33 @@ _margay() {
             esac
             case "$cur" in
                 -*) compadd -- -h --help -f --filename -c --config; return ;;
+            esac
+            ;;
+        'explain')
+            case "$prev" in
+                -p|--protocol) compadd -- tcp udp icmp icmpv6 sctp udplite; return ;;
+                --port) return ;;
+                -f|--filename) _files; return ;;
+                -o|--output) compadd -- json; return ;;
+                -c|--config) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help -p --protocol --port -f --filename -o --output -c --config; return ;;
+            esac
+            __margay_place 1 "-p --protocol --port -f --filename -o --output -c --config"
+            case "$place" in
+                0) __margay_live; ;;
+                1) __margay_live; ;;
+            esac
+            ;;
+        'plan')
+            case "$prev" in
+                -f|--filename) _files; return ;;
+                -o|--output) compadd -- json; return ;;
+                -c|--config) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help -f --filename -o --output -c --config; return ;;
             esac
             ;;
         'explain-field')

@@ -85,6 +85,7 @@ impl Program {
     pub(crate) const fn accepts(self, audience: Audience) -> bool {
         match audience {
             Audience::Everyone => true,
+            Audience::Calicoctl => matches!(self, Self::Calicoctl),
             Audience::Margay | Audience::Hidden => matches!(self, Self::Margay),
         }
     }
@@ -93,7 +94,7 @@ impl Program {
     pub(crate) const fn shows(self, audience: Audience) -> bool {
         match audience {
             Audience::Hidden => false,
-            Audience::Everyone | Audience::Margay => self.accepts(audience),
+            Audience::Everyone | Audience::Calicoctl | Audience::Margay => self.accepts(audience),
         }
     }
 }
@@ -246,7 +247,11 @@ fn single(
     let refuse = |problem: &Problem| {
         let args: Vec<String> =
             path.iter().map(|word| (*word).to_owned()).chain(rest.iter().cloned()).collect();
-        Stop::invalid(program, &args, &help::usage(program, spec), problem)
+        let stop = Stop::invalid(program, &args, &help::usage(program, spec), problem);
+        if spec.refused == ExitCode::FAILURE {
+            return stop;
+        }
+        Stop { stdout: String::new(), stderr: stop.stdout + &stop.stderr, exit: spec.refused }
     };
     let specs: Vec<&'static OptionSpec> =
         spec.options.iter().filter(|option| program.accepts(option.audience)).collect();

@@ -88,12 +88,15 @@ fn execute(request: Request, session: &mut Session<'_, '_>, host: RunHost<'_>) -
         Command::Get(args) => get::get(session, &args),
         Command::Config(args) => config::config(session, &args),
         Command::Ipam(args) => ipam::ipam(session, &args),
+        Command::IpamTask(task) => ipam::task(session, &task),
         Command::Node(command) => {
             node::execute(&command, &session.node_datastore(), &LocalHost, session.invocation)
         }
         Command::Version { config } => version::version(session, &config),
         Command::Validate(args) => person::validate::validate(session, &args.filename),
         Command::Diff(args) => person::diff::diff(session, &args.config, &args.filename),
+        Command::Explain(args) => person::policy_explain::explain(session, &args),
+        Command::Plan(args) => person::plan::plan(session, &args),
         Command::ExplainField { path } => person::explain::explain(session, &path),
         Command::Completions { shell } => text(session, &completions(shell)),
         Command::Complete { words } => person::complete::complete(session, &words),

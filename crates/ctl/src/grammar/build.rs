@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Problem;
 use super::command::{
-    ApplyArgs, Command, ConfigArgs, ConfigPath, ConfigVerb, CreateArgs, DatastoreArgs, DeleteArgs, FileArgs,
-    GetArgs, HostCommand, IpamArgs, IpamVerb, Named, NodeCommand, NodeRunArgs, Selection, Shell,
+    ApplyArgs, Command, ConfigArgs, ConfigPath, ConfigVerb, CreateArgs, DatastoreArgs, DeleteArgs,
+    ExplainArgs, FileArgs, GetArgs, HostCommand, IpamArgs, IpamVerb, Named, NodeCommand, NodeRunArgs,
+    PlanArgs, Selection, Shell,
 };
 use super::table::Values;
 
@@ -114,6 +115,26 @@ pub(super) fn validate(values: &Values) -> Built {
 
 pub(super) fn diff(values: &Values) -> Built {
     file_args(values).map(Command::Diff)
+}
+
+pub(super) fn explain(values: &Values) -> Built {
+    Ok(Command::Explain(ExplainArgs {
+        from: values.word(0).unwrap_or_default(),
+        to: values.word(1).unwrap_or_default(),
+        protocol: values.text_or_default("protocol"),
+        port: values.text("port"),
+        filenames: values.texts("filename"),
+        json: json(values)?,
+        config: config_path(values),
+    }))
+}
+
+pub(super) fn plan(values: &Values) -> Built {
+    let filenames = values.texts("filename");
+    if filenames.is_empty() {
+        return Err(empty_filename());
+    }
+    Ok(Command::Plan(PlanArgs { filenames, json: json(values)?, config: config_path(values) }))
 }
 
 pub(super) fn explain_field(values: &Values) -> Built {

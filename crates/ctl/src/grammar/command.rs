@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// `ipam`.
     Ipam(IpamArgs),
+    /// What `margay ipam` has beyond that.
+    IpamTask(IpamTask),
     /// `node`.
     Node(NodeCommand),
     /// `version`.
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Validate(FileArgs),
     /// `margay diff`.
     Diff(FileArgs),
+    /// `margay explain`.
+    Explain(ExplainArgs),
+    /// `margay plan -f`.
+    Plan(PlanArgs),
     /// `margay explain-field`.
     ExplainField {
         /// `KIND` or `KIND.FIELD.FIELD`.
@@ -153,6 +159,36 @@ pub(crate) struct FileArgs {
     pub(crate) config: ConfigPath,
 }
 
+/// Arguments of `explain`, unchecked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ExplainArgs {
+    /// FROM.
+    pub(crate) from: String,
+    /// TO.
+    pub(crate) to: String,
+    /// `--protocol`.
+    pub(crate) protocol: String,
+    /// `--port`.
+    pub(crate) port: Option<String>,
+    /// Paths, or `-` for stdin; none = the datastore.
+    pub(crate) filenames: Vec<String>,
+    /// `--output=json`.
+    pub(crate) json: bool,
+    /// Connection settings.
+    pub(crate) config: ConfigPath,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct PlanArgs {
+    /// Paths, or `-` for stdin.
+    pub(crate) filenames: Vec<String>,
+    /// `--output=json`.
+    pub(crate) json: bool,
+    /// Connection settings.
+    pub(crate) config: ConfigPath,
+}
+
 /// Arguments of `delete`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DeleteArgs {
@@ -247,6 +283,42 @@ pub(crate) enum IpamVerb {
     Release,
     /// Print its attributes.
     Show,
+}
+
+/// What `margay ipam` does with all addresses.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IpamTask {
+    /// Print who has how much of what.
+    Survey {
+        /// Of blocks.
+        blocks: bool,
+        /// Of hosts.
+        hosts: bool,
+        /// Of handles.
+        handles: bool,
+        /// Connection settings.
+        config: ConfigPath,
+    },
+    /// Give back what a handle holds.
+    ReleaseHandle {
+        /// The handle.
+        handle: String,
+        /// Connection settings.
+        config: ConfigPath,
+    },
+    /// Find what does not fit.
+    Check {
+        /// And repair it.
+        fix: bool,
+        /// But only say so.
+        dry_run: bool,
+        /// How long an address must look leaked when it is not known since when it is assigned.
+        seconds: u16,
+        /// Exit 1 when anything is wrong.
+        exit_code: bool,
+        /// Connection settings.
+        config: ConfigPath,
+    },
 }
 
 /// The commands about this machine.

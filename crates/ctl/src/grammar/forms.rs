@@ -16,7 +16,7 @@ pub(crate) fn known_once(
         let Some(spec) = specs.iter().find(|spec| long == Some(spec.long)) else {
             return Err(Problem::hint(nearest::unknown_option(&option.name, specs)));
         };
-        if given.iter().any(|(other, _)| other.long == spec.long) {
+        if !spec.repeats && given.iter().any(|(other, _)| other.long == spec.long) {
             return Err(Problem::hint(format!("{} is given more than once", option.name)));
         }
         given.push((spec, option.value.clone()));

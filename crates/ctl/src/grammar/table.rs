@@ -1,12 +1,14 @@
 //! The one table of commands and options: what parsing, usage, help, completions and the man page are made from.
 
 mod host;
+mod ipam;
 mod options;
 mod person;
 mod upstream;
 
 use super::command::Command;
 use super::{Problem, Program};
+use margay_client::ExitCode;
 
 pub(crate) use upstream::TOP;
 
@@ -15,6 +17,8 @@ pub(crate) use upstream::TOP;
 pub(crate) enum Audience {
     /// Both programs.
     Everyone,
+    /// `calicoctl` alone: `margay` has one of the same name that does more.
+    Calicoctl,
     /// `margay` alone.
     Margay,
     /// `margay` alone, and no help mentions it.
@@ -47,6 +51,8 @@ pub(crate) enum Offer {
     Node,
     /// The name of a resource of the KIND given before, read from the datastore.
     Name,
+    /// The full name of an endpoint, read from the datastore.
+    Endpoint,
 }
 
 /// One option.
@@ -66,6 +72,8 @@ pub(crate) struct OptionSpec {
     pub(crate) audience: Audience,
     /// What completions offer for the value.
     pub(crate) offer: Offer,
+    /// It may be given several times.
+    pub(crate) repeats: bool,
 }
 
 /// One place for a word.
@@ -110,6 +118,8 @@ pub(crate) struct CommandSpec {
     pub(crate) forms: &'static [Form],
     /// What help says at the end; `{program}` stands for the name.
     pub(crate) description: &'static str,
+    /// The exit status of arguments that do not fit; other than 1 where 1 is an answer, and stdout stays empty then.
+    pub(crate) refused: ExitCode,
     /// Makes the typed command.
     pub(crate) build: fn(&Values) -> Result<Command, Problem>,
 }
@@ -245,6 +255,12 @@ impl Values {
     /// The value of an option; an empty one counts as left out.
     pub(super) fn text(&self, long: &str) -> Option<String> {
         self.value(long).filter(|value| !value.is_empty()).map(str::to_owned)
+    }
+
+    /// Every value of an option, in order; empty ones count as left out.
+    pub(super) fn texts(&self, long: &str) -> Vec<String> {
+        let given = self.given.iter().filter(|(spec, _)| spec.long == long);
+        given.filter_map(|(_, value)| value.clone()).filter(|value| !value.is_empty()).collect()
     }
 
     /// The value of an option, also an empty one, or its default.

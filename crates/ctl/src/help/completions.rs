@@ -31,6 +31,8 @@ pub(crate) enum Wanted {
     },
     /// Names of nodes.
     Nodes,
+    /// Full names of endpoints.
+    Endpoints,
 }
 
 /// What the last of `words` may be completed to from the datastore, if anything.
@@ -52,10 +54,15 @@ pub(crate) fn wanted(words: &[String]) -> Option<Wanted> {
     }
     let scanned = scan(before, &specs, leaf.spec.words).ok()?;
     let place = scanned.words.len();
-    let offers_name = leaf.spec.forms.iter().any(|form| {
-        matches!(form.words.get(place), Some(Word::Required(_, Offer::Name) | Word::Optional(_, Offer::Name)))
-    });
-    if !offers_name {
+    let offers = |wanted: Offer| {
+        leaf.spec.forms.iter().any(|form| {
+            matches!(form.words.get(place), Some(Word::Required(_, offer) | Word::Optional(_, offer)) if *offer == wanted)
+        })
+    };
+    if offers(Offer::Endpoint) {
+        return Some(Wanted::Endpoints);
+    }
+    if !offers(Offer::Name) {
         return None;
     }
     Some(Wanted::Names { kind: scanned.words.first()?.clone() })

@@ -23,33 +23,47 @@ pub(crate) fn complete(session: &mut Session<'_, '_>, words: &[String]) -> io::R
     let Ok(client) = session.client(&ConfigPath(ConfigPath::DEFAULT.to_owned())) else {
         return Ok(ExitCode::SUCCESS);
     };
-    let (kind, nodes) = match wanted {
+    let (kinds, name): (Vec<Kind>, fn(&Resource) -> String) = match wanted {
         Wanted::Names { kind } => match Kind::from_command_word(&kind) {
-            Some(kind) => (kind, false),
+            Some(kind) => (vec![kind], name),
             None => return Ok(ExitCode::SUCCESS),
         },
-        Wanted::Nodes => (Kind::Node, true),
+        Wanted::Nodes => (vec![Kind::Node], name),
+        Wanted::Endpoints => (vec![Kind::WorkloadEndpoint, Kind::HostEndpoint], full_name),
     };
     let listed =
-        session.block_on(async { tokio::time::timeout(PATIENCE, names(&client, kind, nodes)).await });
+        session.block_on(async { tokio::time::timeout(PATIENCE, names(&client, &kinds, name)).await });
     for name in listed.unwrap_or_default() {
         session.line(&name)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn names(client: &Store, kind: Kind, nodes: bool) -> BTreeSet<String> {
+async fn names(client: &Store, kinds: &[Kind], name: fn(&Resource) -> String) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut visit = |listed: Listed| {
-        if let Listed::Resource(stored) = listed {
-            names.insert(name(&stored.resource));
+    for kind in kinds {
+        let mut visit = |listed: Listed| {
+            if let Listed::Resource(stored) = listed {
+                names.insert(name(&stored.resource));
+            }
+        };
+        if client.list(*kind, &Filter::default(), &mut visit).await.is_err() {
+            return BTreeSet::new();
         }
-    };
-    let listed = client.list(if nodes { Kind::Node } else { kind }, &Filter::default(), &mut visit).await;
-    if listed.is_err() {
-        names.clear();
     }
     names
+}
+
+/// What FROM and TO of `explain` mean: the identifiers of an endpoint with slashes between.
+fn full_name(resource: &Resource) -> String {
+    match resource {
+        Resource::WorkloadEndpoint(d) => {
+            let m = &d.metadata;
+            format!("{}/{}/{}/{}", m.node, m.orchestrator, m.workload, m.name)
+        }
+        Resource::HostEndpoint(d) => format!("{}/{}", d.metadata.node, d.metadata.name),
+        other => name(other),
+    }
 }
 
 /// What NAME on a command line means for the kind.

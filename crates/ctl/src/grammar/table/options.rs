@@ -13,6 +13,7 @@ pub(super) const fn flag(short: Option<char>, long: &'static str, text: &'static
         text,
         audience: Audience::Everyone,
         offer: Offer::Nothing,
+        repeats: false,
     }
 }
 

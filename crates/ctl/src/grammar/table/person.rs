@@ -5,6 +5,7 @@ use super::upstream::{BARE, BY_FILE, PLAIN};
 use super::{Audience, CommandSpec, Entry, Form, GroupSpec, KINDS, Offer, OptionSpec, Word, Words};
 use crate::grammar::build;
 use crate::grammar::command::Shell;
+use margay_client::ExitCode;
 
 pub(super) static VALIDATE: CommandSpec = CommandSpec {
     name: "validate",
@@ -31,6 +32,87 @@ pub(super) static DIFF: CommandSpec = CommandSpec {
 Compares the resources of a file or stdin with those in the datastore and
 prints what apply would change. Nothing is written.",
     build: build::diff,
+    ..PLAIN
+};
+
+const FILENAMES: OptionSpec = OptionSpec { repeats: true, ..FILENAME };
+
+const OUTPUT: OptionSpec = OptionSpec {
+    offer: Offer::Words(&["json"]),
+    ..valued(Some('o'), "output", "<OUTPUT>", "Print \"json\" instead of text.")
+};
+
+pub(super) static EXPLAIN: CommandSpec = CommandSpec {
+    name: "explain",
+    audience: Audience::Margay,
+    summary: "Say whether one endpoint may talk to another, and which rule decides.",
+    usage: &["explain <FROM> <TO> [--protocol=<PROTOCOL>] [--port=<PORT>]\n        \
+              [--filename=<FILENAME>]... [--output=<OUTPUT>]\n        [--config=<CONFIG>]"],
+    options: &[
+        HELP,
+        OptionSpec {
+            default: Some("tcp"),
+            offer: Offer::Words(&["tcp", "udp", "icmp", "icmpv6", "sctp", "udplite"]),
+            ..valued(Some('p'), "protocol", "<PROTOCOL>", "Protocol: tcp, udp, icmp, ... or a number.")
+        },
+        valued(None, "port", "<PORT>", "Destination port; without one the answer is about every port."),
+        OptionSpec {
+            text: "File with the resources, instead of the datastore; \"-\" reads stdin. Can be given several times.",
+            ..FILENAMES
+        },
+        OUTPUT,
+        CONFIG,
+    ],
+    forms: &[Form {
+        words: &[Word::Required("<FROM>", Offer::Endpoint), Word::Required("<TO>", Offer::Endpoint)],
+        required: &[],
+        forbidden: &[],
+    }],
+    description: "\
+FROM and TO are endpoints, NODE/ORCHESTRATOR/WORKLOAD/NAME or NODE/NAME for a
+host endpoint, or any part of that which only one endpoint has, or addresses.
+The question is about a new connection; ICMP is a ping. Egress is judged on
+the source's host, ingress on the destination's. Agents are taken to have the
+parameters that the datastore gives them.
+
+Without --port the verdict is allow when every port is allowed; if only some
+are, it is deny, and they are named.
+
+Exits 0 when it is allowed, 1 when it is denied, 2 when that cannot be told.
+
+  {program} explain shop.cart-0 shop.db-0 --protocol tcp --port 5432
+  {program} explain 198.51.100.7 shop.cart-0 -f endpoints.yaml -f policy.yaml",
+    refused: ExitCode(2),
+    build: build::explain,
+    ..PLAIN
+};
+
+pub(super) static PLAN: CommandSpec = CommandSpec {
+    name: "plan",
+    audience: Audience::Margay,
+    summary: "Show which traffic the resources of a file would open or close.",
+    usage: &["plan --filename=<FILENAME>... [--output=<OUTPUT>] [--config=<CONFIG>]"],
+    options: &[
+        HELP,
+        OptionSpec {
+            text: "File with the resources, YAML or JSON; \"-\" reads stdin. Can be given several times.",
+            ..FILENAMES
+        },
+        OUTPUT,
+        CONFIG,
+    ],
+    forms: BY_FILE,
+    description: "\
+Compares what policy says now with what it would say after an apply: for every
+two endpoints and an address outside, for every protocol and port that a rule
+names and one that none names. Endpoints that no rule tells apart are one. Of
+each difference the rule that decides now and the one that would decide are
+printed. Nothing is written.
+
+Exits 0 when nothing changes, 1 when something does, 2 when that cannot be
+told. When there are too many flows to look at, it says so.",
+    refused: ExitCode(2),
+    build: build::plan,
     ..PLAIN
 };
 

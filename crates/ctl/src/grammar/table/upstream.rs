@@ -2,9 +2,10 @@
 
 use super::host::{AGENT, CLEANUP, CNI, DOCTOR, STATUS, TRACE};
 use super::options::{CONFIG, FILENAME, HELP, NODE, ORCHESTRATOR, SCOPE, WORKLOAD, flag, valued};
-use super::person::{COMPLETE, COMPLETIONS, DATASTORE, DIFF, EXPLAIN_FIELD, MAN, VALIDATE};
-use super::{Audience, CommandSpec, Entry, Form, GroupSpec, KINDS, Offer, OptionSpec, Word, Words};
+use super::person::{COMPLETE, COMPLETIONS, DATASTORE, DIFF, EXPLAIN, EXPLAIN_FIELD, MAN, PLAN, VALIDATE};
+use super::{Audience, CommandSpec, Entry, Form, GroupSpec, KINDS, Offer, OptionSpec, Word, Words, ipam};
 use crate::grammar::build;
+use margay_client::ExitCode;
 
 /// Everything.
 pub(crate) static TOP: GroupSpec = GroupSpec {
@@ -25,6 +26,8 @@ pub(crate) static TOP: GroupSpec = GroupSpec {
         Entry::Command(&VERSION),
         Entry::Command(&VALIDATE),
         Entry::Command(&DIFF),
+        Entry::Command(&EXPLAIN),
+        Entry::Command(&PLAN),
         Entry::Command(&EXPLAIN_FIELD),
         Entry::Group(&DATASTORE),
         Entry::Group(&AGENT),
@@ -87,6 +90,7 @@ pub(super) const PLAIN: CommandSpec = CommandSpec {
     options: &[],
     forms: BARE,
     description: "",
+    refused: ExitCode::FAILURE,
     build: build::man,
 };
 
@@ -345,7 +349,13 @@ Set the Calico datastore access information in the environment variables or
 or supply details in a config file.
 ",
     usage: "ipam <command> [<args>...]",
-    entries: &[Entry::Command(&IPAM_RELEASE), Entry::Command(&IPAM_SHOW)],
+    entries: &[
+        Entry::Command(&IPAM_RELEASE),
+        Entry::Command(&IPAM_SHOW),
+        Entry::Command(&ipam::RELEASE),
+        Entry::Command(&ipam::SHOW),
+        Entry::Command(&ipam::CHECK),
+    ],
     options: &[HELP],
     summary_column: 17,
     option_column: 17,
@@ -360,6 +370,7 @@ const BY_ADDRESS: &[Form] = &[Form { words: &[], required: &["ip"], forbidden: &
 
 static IPAM_RELEASE: CommandSpec = CommandSpec {
     name: "release",
+    audience: Audience::Calicoctl,
     summary: "Release a Calico assigned IP address.",
     usage: &["ipam release --ip=<IP> [--config=<CONFIG>]"],
     options: &[HELP, valued(None, "ip", "<IP>", "The address to release."), CONFIG],
@@ -373,6 +384,7 @@ uses any more: endpoints that still have the address are not touched.",
 
 static IPAM_SHOW: CommandSpec = CommandSpec {
     name: "show",
+    audience: Audience::Calicoctl,
     summary: "Show details of a Calico assigned IP address.",
     usage: &["ipam show --ip=<IP> [--config=<CONFIG>]"],
     options: &[HELP, valued(None, "ip", "<IP>", "The address to look up."), CONFIG],

@@ -191,7 +191,7 @@ impl Dialect {
             Offer::File => format!("{}; ", self.files),
             Offer::Literal(word) => format!("{} {word}; ", self.offer),
             Offer::Words(words) => format!("{} {}; ", self.offer, words.join(" ")),
-            Offer::Node | Offer::Name => "__margay_live; ".to_owned(),
+            Offer::Node | Offer::Name | Offer::Endpoint => "__margay_live; ".to_owned(),
         }
     }
 }

@@ -110,7 +110,7 @@ fn offered(offer: Offer) -> String {
         Offer::File => " -F".to_owned(),
         Offer::Literal(word) => format!(" -a {word}"),
         Offer::Words(words) => format!(" -a '{}'", words.join(" ")),
-        Offer::Node | Offer::Name => " -a '(__margay_live)'".to_owned(),
+        Offer::Node | Offer::Name | Offer::Endpoint => " -a '(__margay_live)'".to_owned(),
     }
 }
 

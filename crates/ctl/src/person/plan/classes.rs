@@ -1,0 +1,143 @@
+//! Endpoints that no rule tells apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use margay_intent::{HostName, WorkloadId};
+use margay_net::Cidr;
+use margay_policy::evaluate::Records;
+
+use super::rules;
+use crate::person::policy_explain::{End, Facts, Party, everybody};
+
+/// Endpoints of which one speaks for all.
+pub(super) struct Class {
+    members: Vec<End>,
+}
+
+/// What verdicts on an endpoint can depend on.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Sort {
+    /// One of its kind.
+    Alone(String),
+    /// A workload as it was and as it will be.
+    Workload(Box<[Seen; 2]>),
+}
+
+/// What rules can see of a workload.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Seen {
+    /// The host, where that makes a difference.
+    host: Option<HostName>,
+    active: bool,
+    labels: Vec<(String, String)>,
+    profiles: Vec<String>,
+    /// Of each address: its family, and the networks of rules that hold it.
+    addresses: Vec<(bool, Vec<usize>)>,
+}
+
+/// What about a datastore makes endpoints one of their kind.
+struct Background<'r> {
+    records: &'r Records,
+    /// Networks that rules name.
+    nets: Vec<Cidr>,
+    /// Hosts that are not like the others.
+    special_hosts: BTreeSet<&'r HostName>,
+    /// Addresses and interfaces that several endpoints have.
+    shared_addresses: BTreeSet<IpAddr>,
+    shared_interfaces: BTreeSet<(&'r HostName, margay_net::IfName)>,
+}
+
+// === impl Class ===
+
+impl Class {
+    pub(super) fn of_one(end: End) -> Self {
+        Self { members: vec![end] }
+    }
+
+    /// A pair of endpoints of two classes, and how many there are; none for one endpoint with itself, and for two of
+    /// which no host knows.
+    pub(super) fn pair<'c>(&'c self, other: &'c Self) -> Option<(&'c End, &'c End, usize)> {
+        let from = self.members.first()?;
+        let is_same = other.members.first() == Some(from);
+        let to = if is_same { other.members.get(1)? } else { other.members.first()? };
+        let outside = |end: &End| end.party == Party::Outside;
+        let others = if is_same { other.members.len() - 1 } else { other.members.len() };
+        (!(outside(from) && outside(to))).then_some((from, to, self.members.len() * others))
+    }
+}
+
+/// The classes of all endpoints that are there before and after.
+pub(super) fn classes(before: &Facts, after: &Facts) -> Vec<Class> {
+    let sides = [Background::new(before), Background::new(after)];
+    let mut classes: BTreeMap<Sort, Vec<End>> = BTreeMap::new();
+    let old: BTreeSet<String> = everybody(&before.records).into_iter().map(|end| end.name).collect();
+    for end in everybody(&after.records).into_iter().filter(|end| old.contains(&end.name)) {
+        let sort = match &end.party {
+            Party::Workload(host, id) => {
+                let [then, now] = &sides;
+                match (then.see(host, id), now.see(host, id)) {
+                    (Some(then), Some(now)) => Sort::Workload(Box::new([then, now])),
+                    _ => Sort::Alone(end.name.clone()),
+                }
+            }
+            Party::Host(..) | Party::Outside => Sort::Alone(end.name.clone()),
+        };
+        classes.entry(sort).or_default().push(end);
+    }
+    classes.into_values().map(|members| Class { members }).collect()
+}
+
+// === impl Background ===
+
+impl<'r> Background<'r> {
+    fn new(facts: &'r Facts) -> Self {
+        let records: &Records = &facts.records;
+        let nets: BTreeSet<Cidr> = rules(records)
+            .flat_map(|rule| [&rule.source, &rule.destination])
+            .flat_map(|peer| peer.nets.iter().chain(&peer.not_nets).copied())
+            .collect();
+        let mut special_hosts: BTreeSet<_> = records.host_endpoints.keys().map(|(host, _)| host).collect();
+        let usual = facts.settings(&HostName::from(""));
+        let hosts: BTreeSet<_> = records.workloads.keys().map(|(host, _)| host).collect();
+        special_hosts.extend(hosts.into_iter().filter(|host| facts.settings(host) != usual));
+        let (mut addresses, mut interfaces) = (BTreeSet::new(), BTreeSet::new());
+        let (mut shared_addresses, mut shared_interfaces) = (BTreeSet::new(), BTreeSet::new());
+        for ((host, _), workload) in &records.workloads {
+            for net in &workload.nets {
+                let address = net.address().get();
+                if !addresses.insert(address) {
+                    shared_addresses.insert(address);
+                }
+            }
+            if !interfaces.insert((host, workload.interface)) {
+                shared_interfaces.insert((host, workload.interface));
+            }
+        }
+        let of_hosts = records.host_endpoints.values().flat_map(|endpoint| endpoint.addresses.iter());
+        shared_addresses.extend(of_hosts);
+        Self { records, nets: nets.into_iter().collect(), special_hosts, shared_addresses, shared_interfaces }
+    }
+
+    /// What rules see of a workload; none for one that is like no other.
+    fn see(&self, host: &HostName, id: &WorkloadId) -> Option<Seen> {
+        let workload = self.records.workloads.get(&(host.clone(), id.clone()))?;
+        let addresses: Vec<IpAddr> = workload.nets.iter().map(|net| net.address().get()).collect();
+        if self.shared_interfaces.contains(&(host, workload.interface))
+            || addresses.iter().any(|address| self.shared_addresses.contains(address))
+        {
+            return None;
+        }
+        let holding = |address: IpAddr| {
+            let nets = self.nets.iter().enumerate().filter(|(_, net)| net.contains_ip(address));
+            (address.is_ipv4(), nets.map(|(number, _)| number).collect())
+        };
+        Some(Seen {
+            host: self.special_hosts.contains(host).then(|| host.clone()),
+            active: workload.active,
+            labels: workload.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            profiles: workload.profiles.iter().map(ToString::to_string).collect(),
+            addresses: addresses.into_iter().map(holding).collect(),
+        })
+    }
+}
