@@ -72,7 +72,7 @@ pub(crate) struct Known {
     pub(crate) endpoints: BTreeMap<EndpointId, Endpoint>,
     /// The whole of what is wanted has been in the kernel once.
     pub(crate) programmed_once: bool,
-    /// When the last commit was done, and whether it was complete.
+    /// When the kernel was last written or first compared, and whether it is as wanted.
     pub(crate) last_commit: Option<(Instant, bool)>,
     /// How many commits wrote something.
     pub(crate) commits: u64,

@@ -1,5 +1,7 @@
 //! What people ask about an agent, from outside of it.
 
+mod host;
+
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,10 @@ use crate::parameters::{Name, Parameters, explain};
 use crate::source::{Source, SourceError, chain, host};
 use crate::status as page;
 
+pub use host::{CleanupOptions, cleanup};
+
 /// The exit status when there is nobody to ask or the question cannot be answered.
-const UNANSWERED: ExitCode = ExitCode(2);
+pub(crate) const UNANSWERED: ExitCode = ExitCode(2);
 
 /// How long one question to the agent may take.
 const ANSWER: Duration = Duration::from_secs(10);

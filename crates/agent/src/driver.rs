@@ -8,24 +8,22 @@ use std::time::{Duration, Instant};
 
 use margay_dataplane::felix::Programs;
 use margay_dataplane::{
-    Config, Dataplane, Drift, EndpointId as Id, EndpointState as State, Guard, Parts, Report,
+    Config, Dataplane, Drift, EndpointId as Id, EndpointState as State, Guard, LiveMachine, Report,
 };
 use margay_intent::Changes;
-use margay_kernel::nft::Nft;
-use margay_kernel::{CtSocket, Monitor as _, ProcSys, RtMonitor, RtSocket};
+use margay_kernel::nft::{Family, Monitor, Notice as TableNotice, TableId};
+use margay_kernel::{Monitor as _, RtMonitor};
 use tracing::{debug, info, warn};
 
 use crate::board::{EndpointId, EndpointStatus, KernelCounts};
 use crate::programming::{Committed, Driver, EndpointState};
 use crate::source::chain;
 
-/// The kernel of this machine.
-pub(crate) type ThisMachine = Parts<Nft, RtSocket, ProcSys, CtSocket>;
-
 /// The dataplane with everything that it listens to.
 pub(crate) struct Kernel {
-    dataplane: Dataplane<ThisMachine>,
+    dataplane: Dataplane<LiveMachine>,
     links: RtMonitor,
+    tables: Monitor,
     deadline: Option<Instant>,
     quarantined: Vec<(String, String)>,
     in_sync: bool,
@@ -33,22 +31,21 @@ pub(crate) struct Kernel {
     took_over: bool,
 }
 
-/// Speaks to the kernel of this thread's network namespace.
-pub(crate) fn machine(timeout: Duration) -> Result<ThisMachine, String> {
-    let say = |error: &dyn std::error::Error| chain(error);
-    Ok(Parts {
-        tables: Nft::open(timeout).map_err(|error| format!("opening nftables: {}", say(&error)))?,
-        network: RtSocket::with_timeout(timeout).map_err(|error| say(&error))?,
-        settings: ProcSys,
-        flows: CtSocket::open().map_err(|error| say(&error))?,
-    })
-}
-
 /// Opens everything; nothing is written.
 pub(crate) fn open(config: Config, timeout: Duration) -> Result<Kernel, String> {
     let links = RtMonitor::open().map_err(|error| chain(&error))?;
-    let dataplane = Dataplane::new(config, machine(timeout)?);
-    Ok(Kernel { dataplane, links, deadline: None, quarantined: Vec::new(), in_sync: false, took_over: false })
+    let machine = LiveMachine::open(timeout).map_err(|error| chain(&error))?;
+    let tables = Monitor::open(machine.tables.port()).map_err(|error| chain(&error))?;
+    let dataplane = Dataplane::new(config, machine);
+    Ok(Kernel {
+        dataplane,
+        links,
+        tables,
+        deadline: None,
+        quarantined: Vec::new(),
+        in_sync: false,
+        took_over: false,
+    })
 }
 
 // === impl Kernel ===
@@ -81,7 +78,7 @@ impl Driver for Kernel {
     }
 
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.links.as_fd()]
+        vec![self.links.as_fd(), self.tables.as_fd()]
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -90,6 +87,7 @@ impl Driver for Kernel {
 
     fn commit(&mut self, now: Instant) -> Committed {
         self.listen();
+        self.listen_to_tables();
         let report = self.dataplane.commit(now);
         self.deadline = report.deadline;
         if report.quarantine_changed {
@@ -119,6 +117,28 @@ impl Kernel {
                 self.dataplane.resync();
                 if let Ok(links) = RtMonitor::open() {
                     self.links = links;
+                }
+            }
+        }
+    }
+
+    /// Takes what others have done to tables.
+    fn listen_to_tables(&mut self) {
+        match self.tables.read() {
+            Ok(None) => {}
+            Ok(Some(TableNotice::Overrun)) => self.dataplane.table_changed(),
+            Ok(Some(TableNotice::Changed(changes))) => {
+                for change in changes.iter().filter(|change| is_ours(&change.table)) {
+                    info!(program = change.program, "our table was changed by another program");
+                    self.dataplane.table_changed();
+                }
+            }
+            Err(error) => {
+                warn!("listening to nftables failed, the table is read anew: {}", chain(&error));
+                self.dataplane.table_changed();
+                let port = self.dataplane.machine().tables.port();
+                if let Ok(tables) = Monitor::open(port) {
+                    self.tables = tables;
                 }
             }
         }
@@ -166,6 +186,11 @@ impl Kernel {
 }
 
 // === helpers ===
+
+/// The one table that is ours.
+fn is_ours(table: &TableId) -> bool {
+    table.family == Family::Inet && table.name.as_str() == "calico"
+}
 
 fn id_of(id: &Id) -> EndpointId {
     match id {

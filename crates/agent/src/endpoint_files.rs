@@ -105,6 +105,23 @@ impl EndpointFiles {
     }
 }
 
+/// Removes every file, when there is no agent any more that answers for them.
+pub(crate) fn remove_all(prefix: &Path, removed: &mut Vec<String>, failed: &mut Vec<String>) {
+    let mut files = EndpointFiles::new(prefix);
+    if !files.folder.exists() {
+        return;
+    }
+    let count = match files.read() {
+        Ok(found) => found.len(),
+        Err(error) => return failed.push(format!("endpoint status files: {error}")),
+    };
+    match files.write(BTreeMap::new()) {
+        Ok(()) if count > 0 => removed.push(format!("{count} endpoint status files")),
+        Ok(()) => {}
+        Err(error) => failed.push(format!("endpoint status files: {error}")),
+    }
+}
+
 // === helpers ===
 
 /// The three names, each escaped, with blanks between.

@@ -258,7 +258,8 @@ impl Programming {
             known.endpoints.insert(id.clone(), endpoint);
         }
         if in_sync {
-            known.last_commit = Some((Instant::now(), committed.complete));
+            let at = known.last_commit.map(|(at, _)| at).filter(|_| !committed.wrote);
+            known.last_commit = Some((at.unwrap_or_else(Instant::now), committed.complete));
         }
         if committed.wrote {
             known.commits += 1;
@@ -306,3 +307,6 @@ fn wait(descriptors: &[BorrowedFd<'_>], time: Option<Duration>) {
     // Woken for nothing is as good as woken in time: the caller looks anyway.
     let _ = poll(&mut polled, time.as_ref());
 }
+
+#[cfg(test)]
+mod tests;

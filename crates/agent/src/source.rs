@@ -6,9 +6,9 @@ use std::sync::Arc;
 use margay_client::{AnyStore, DatastoreKind, Invocation, OpenError, Settings, SettingsError, open};
 use margay_model::Key;
 use margay_model::key::directory;
-use margay_store::{Datastore as _, Kv as _};
 use margay_store::flat::Random;
 use margay_store::kv::{EntryRef, KvError};
+use margay_store::{Datastore as _, Kv as _};
 
 use crate::intake::DatastoreTexts;
 use crate::parameters::{self, FileError, Host, Name, Notice, Parameters, ResolveError, Texts};

@@ -86,7 +86,7 @@ pub fn resolve(texts: &Texts, host: Host<'_>) -> Result<(Parameters, Vec<Notice>
     let mut given: Vec<Option<(Source, &str)>> = vec![None; TABLE.len()];
     for (source, entries) in texts.by_source() {
         let mut seen = vec![false; TABLE.len()];
-        for (name, text) in entries.filter(|(_, text)| !text.is_empty()) {
+        for (name, text) in entries.into_iter().filter(|(_, text)| !text.is_empty()) {
             let Some(row) = Parameter::find(name) else {
                 parameters.unknown.insert(name.to_owned(), (text.to_owned(), source));
                 notices.push(Notice::Unknown(name.to_owned(), source));
@@ -140,19 +140,16 @@ fn read(
 // === impl Texts ===
 
 impl Texts {
-    /// The sources, weakest first.
-    fn by_source(&self) -> [(Source, Box<dyn Iterator<Item = (&str, &str)> + '_>); 4] {
-        fn of_map(map: &BTreeMap<String, String>) -> Box<dyn Iterator<Item = (&str, &str)> + '_> {
-            Box::new(map.iter().map(|(name, text)| (name.as_str(), text.as_str())))
-        }
-        fn of_list(list: &[(String, String)]) -> Box<dyn Iterator<Item = (&str, &str)> + '_> {
-            Box::new(list.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+    /// The sources with their names and texts, weakest first.
+    fn by_source(&self) -> [(Source, Vec<(&str, &str)>); 4] {
+        fn of<'a>(entries: impl Iterator<Item = (&'a String, &'a String)>) -> Vec<(&'a str, &'a str)> {
+            entries.map(|(name, text)| (name.as_str(), text.as_str())).collect()
         }
         [
-            (Source::Global, of_map(&self.global)),
-            (Source::PerHost, of_map(&self.per_host)),
-            (Source::File, of_list(&self.file.entries)),
-            (Source::Environment, of_list(&self.environment)),
+            (Source::Global, of(self.global.iter())),
+            (Source::PerHost, of(self.per_host.iter())),
+            (Source::File, of(self.file.entries.iter().map(|(name, text)| (name, text)))),
+            (Source::Environment, of(self.environment.iter().map(|(name, text)| (name, text)))),
         ]
     }
 }
