@@ -12,6 +12,8 @@ use crate::compile;
 use crate::evaluate::Records;
 use crate::record::List;
 
+mod behaviour;
+
 /// A datastore: keys and values.
 type Store = BTreeMap<String, String>;
 
