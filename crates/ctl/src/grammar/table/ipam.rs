@@ -16,7 +16,9 @@ pub(super) static SHOW: CommandSpec = CommandSpec {
     audience: Audience::Margay,
     summary: "Show how much of the pools is used, or details of one address.",
     usage: &[
-        "ipam show [--show-blocks] [--by-host] [--by-handle] [--config=<CONFIG>]",
+        "\
+ipam show [--show-blocks] [--by-host] [--by-handle]
+          [--config=<CONFIG>]",
         "ipam show --ip=<IP> [--config=<CONFIG>]",
     ],
     options: &[
@@ -64,7 +66,9 @@ pub(super) static CHECK: CommandSpec = CommandSpec {
     name: "check",
     audience: Audience::Margay,
     summary: "Find addresses that are leaked, doubled or lost, and repair it.",
-    usage: &["ipam check [--fix] [--dry-run] [--grace=<SECONDS>] [--exit-code] [--config=<CONFIG>]"],
+    usage: &["\
+ipam check [--fix] [--dry-run] [--grace=<SECONDS>]
+           [--exit-code] [--config=<CONFIG>]"],
     options: &[
         HELP,
         flag(None, "fix", "Repair what can be repaired."),

@@ -33,7 +33,7 @@ fn bash_completes_commands_options_values_and_live_names() {
         ("margay", &["va"][..], &["validate"][..]),
         ("calicoctl", &["va"], &[]),
         ("calicoctl", &["re"], &["replace"]),
-        ("margay", &["ipam", ""], &["--help", "release", "show"]),
+        ("margay", &["ipam", ""], &["--help", "check", "release", "show"]),
         ("margay", &["ipam", "release", "--i"], &["--ip"]),
         ("margay", &["get", "w"], &["workloadEndpoint"]),
         ("margay", &["get", "-o", "j"], &["json"]),
