@@ -159,8 +159,9 @@ pub enum Undone {
 enum Undo {
     /// Give settings of the workload's namespace their values back.
     Settings(Vec<(Sysctl, String)>),
-    /// Remove the pair, with all that stands on it. Not `certain`: the kernel's answer was lost, look first.
-    Pair { certain: bool },
+    /// Remove the pair, with all that stands on it, by the number of the host's end. None: the kernel's answer was
+    /// lost, look first.
+    Pair(Option<IfIndex>),
     /// Put a route back.
     Route(Route),
 }
@@ -240,9 +241,12 @@ impl<H: Host> Work<'_, H> {
         }
         let mut outcomes = outcomes.into_iter();
         done(outcomes.next())?;
-        self.undo.push(Undo::Pair { certain: true });
+        self.undo.push(Undo::Pair(None));
         let link = shown(outcomes.next())?;
         let host = link.peer.ok_or(AttachError::Kernel(nonsense()))?;
+        // By its number from here on: should another have taken the name over, theirs stays.
+        self.undo.pop();
+        self.undo.push(Undo::Pair(Some(host)));
         Ok((end(&link)?, host))
     }
 
@@ -253,7 +257,7 @@ impl<H: Host> Work<'_, H> {
         requests: &[Request],
     ) -> Result<Vec<Outcome>, AttachError> {
         inside.submit(requests).map_err(|error| {
-            self.undo.push(Undo::Pair { certain: false });
+            self.undo.push(Undo::Pair(None));
             AttachError::Kernel(error)
         })
     }
@@ -373,7 +377,7 @@ impl<H: Host> Work<'_, H> {
                         Err(error) => left.push(Undone::Enter(error)),
                     }
                 }
-                Undo::Pair { certain } => self.remove_pair(certain, &mut left),
+                Undo::Pair(host) => self.remove_pair(host, &mut left),
                 Undo::Route(route) => {
                     let outcome = self.host.network().submit(&[Request::ReplaceRoute(route)]);
                     // A holder that is down can not have its route back; nobody misses it.
@@ -385,17 +389,17 @@ impl<H: Host> Work<'_, H> {
     }
 
     /// Removes the pair by the host's end; what another made under that name stays.
-    fn remove_pair(&mut self, certain: bool, left: &mut Vec<Undone>) {
-        let key = LinkKey::Name(self.interface.host_name);
-        if !certain {
-            match self.host.network().link(key) {
+    fn remove_pair(&mut self, host: Option<IfIndex>, left: &mut Vec<Undone>) {
+        let index = match host {
+            Some(index) => index,
+            None => match self.host.network().link(LinkKey::Name(self.interface.host_name)) {
                 // One that is up was there before.
-                Ok(Some(link)) if !link.up && link.alias.is_none() => {}
+                Ok(Some(link)) if !link.up && link.alias.is_none() => link.index,
                 Ok(_) => return,
                 Err(error) => return left.push(Undone::Kernel(error)),
-            }
-        }
-        let outcome = self.host.network().submit(&[Request::DeleteLink(key)]);
+            },
+        };
+        let outcome = self.host.network().submit(&[Request::DeleteLink(LinkKey::Index(index))]);
         remember(outcome, &[RefusalKind::Missing], left);
     }
 }

@@ -133,9 +133,9 @@ impl Host for FakeHost {
         let mut previous = Vec::new();
         let mut failed = None;
         for (sysctl, value) in settings {
-            let before = self.inside.read(sysctl).expect("it exists");
+            let before = self.inside.read(sysctl);
             match self.inside.set(sysctl, value) {
-                Ok(true) => previous.push((sysctl.clone(), before)),
+                Ok(true) => previous.push((sysctl.clone(), before.expect("it has been set"))),
                 Ok(false) => {}
                 Err(error) => {
                     failed = Some(error);
@@ -326,4 +326,41 @@ fn detaching_collects_failures_and_can_be_repeated() {
     host.network.0.heal();
     assert!(host.detach("net.c1").removed);
     assert!(host.network.link(LinkKey::Name(name("calic1"))).expect("an answer").is_none());
+}
+
+#[test]
+fn a_kernel_without_ipv6_says_so_in_upstreams_words() {
+    let mut host = FakeHost::new();
+    host.inside = FakeSysctls::default();
+    host.inside.put(Sysctl::new(["net", "ipv4", "ip_forward"]), "0");
+    let before = host.everything();
+    let failure = host.attach(&host.interface()).expect_err("refused");
+    assert_eq!(failure.error.to_string(), "failed to get IPv6 addresses for host side of the veth pair");
+    assert_eq!(host.everything(), before);
+    let mut without = host.interface();
+    without.addresses.retain(std::net::IpAddr::is_ipv4);
+    host.attach(&without).expect("attached");
+}
+
+#[test]
+fn one_attempt_does_not_undo_what_a_rival_has_made() {
+    let mut host = FakeHost::new();
+    let interface = host.interface();
+    let mut rival = FakeHost {
+        network: host.network.clone(),
+        namespace: host.namespace.clone(),
+        settings: host.settings.clone(),
+        inside: host.inside.clone(),
+        workload: host.workload.clone(),
+    };
+    // The rival finds a pair without an owner, half made, and takes it over; then the first one goes on.
+    let failure = attach(&mut host, &interface, &mut |step| {
+        if step == Step::Created {
+            rival.attach(&interface).expect("attached");
+        }
+        Ok(())
+    })
+    .expect_err("its pair is gone");
+    assert!(failure.left.is_empty(), "{failure:?}");
+    assert_eq!(inspect(&mut rival, &interface).expect("inspected"), []);
 }

@@ -417,3 +417,68 @@ fn each_damage_is_one_difference() {
     let both = [Difference::WorkloadLinkMissing(name("eth0")), Difference::HostLinkMissing(name("calic1"))];
     assert_eq!(inspect(&mut world.host, &wanted).expect("inspected"), both);
 }
+
+#[test]
+fn a_host_that_has_ipv6_off_by_default_serves_ipv6_workloads() {
+    if !enclosed("live::a_host_that_has_ipv6_off_by_default_serves_ipv6_workloads") {
+        return;
+    }
+    let mut world = World::new();
+    let default = |name| Sysctl::new(["net", "ipv6", "conf", "default", name]);
+    // Neither on by itself, nor with a link-local address made from the hardware address.
+    ProcSys.write(&default("disable_ipv6"), "1").expect("written");
+    ProcSys.write(&default("addr_gen_mode"), "1").expect("written");
+    let workload = world.workload();
+    world.attach(&interface(&workload, "calic1", &["fd65::2"]));
+    assert_eq!(talk(&workload, "fd17::9").expect("an answer").to_string(), "fd65::2");
+}
+
+/// Advertises the workload to the host as a router, for everything.
+fn advertise(workload: &Namespace) -> rustix::io::Result<()> {
+    use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sockopt};
+    let message = || {
+        let socket = rustix::net::socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6))?;
+        sockopt::set_ipv6_multicast_hops(&socket, 255)?;
+        // Type 134, hop limit 64, lifetime half an hour; the kernel adds the checksum.
+        let advertisement = [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+        let link = RtSocket::open().expect("a socket").link(LinkKey::Name(name("eth0")));
+        let scope = link.expect("an answer").expect("eth0").index.0;
+        let everyone = std::net::SocketAddrV6::new("ff02::1".parse().expect("an address"), 0, 0, scope);
+        rustix::net::sendto(&socket, &advertisement, SendFlags::empty(), &everyone)?;
+        Ok(())
+    };
+    workload.run(message).expect("a visit")
+}
+
+#[test]
+fn a_workload_can_not_give_the_host_routes() {
+    if !enclosed("live::a_workload_can_not_give_the_host_routes") {
+        return;
+    }
+    let mut world = World::new();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    // The workload has no IPv6 address, and turns IPv6 on by itself.
+    let workload = Namespace::create().expect("a namespace");
+    world.attach(&interface(&workload, "calic1", &["10.65.0.2"]));
+    let accept = Sysctl::conf(IpVersion::V6, &name("calic1"), "accept_ra");
+    let outer =
+        world.host.network().link(LinkKey::Name(name("calic1"))).expect("an answer").expect("it").index;
+    let mut led_astray = || -> bool {
+        let routes = world.host.network().routes().expect("routes");
+        routes.iter().any(|route| route.link == Some(outer) && route.destination.prefix() == 0)
+    };
+    // Its link-local address is not usable at once.
+    while advertise(&workload).is_err() {
+        assert!(std::time::Instant::now() < deadline, "no advertisement can be sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    advertise(&workload).expect("sent");
+    assert!(!led_astray(), "the host believed the workload");
+    // That it would work without the setting shows that the advertisement is one.
+    ProcSys.write(&accept, "2").expect("written");
+    while !led_astray() {
+        assert!(std::time::Instant::now() < deadline, "the advertisement is none");
+        advertise(&workload).expect("sent");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
