@@ -14,7 +14,7 @@ mod enclosed;
 mod probe;
 mod send;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Output, Stdio};
@@ -153,16 +153,38 @@ impl Lab {
         send::passes(self, probe)
     }
 
-    /// All of them at once, each as [`Lab::probe`].
+    /// All of them, each as [`Lab::probe`]; at once those that borrow no source, then, one after the other on each
+    /// machine, those that do: a machine with a borrowed address is the owner of it for itself.
     ///
     /// # Panics
     /// As [`Lab::probe`].
     #[must_use]
     pub fn probe_all(&self, probes: &[Probe]) -> Vec<bool> {
-        std::thread::scope(|scope| {
-            let running: Vec<_> = probes.iter().map(|probe| scope.spawn(|| self.probe(probe))).collect();
-            running.into_iter().map(|thread| thread.join().expect("a probe does not panic")).collect()
-        })
+        let mut turns: Vec<Vec<usize>> = Vec::new();
+        let mut borrowers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, probe) in probes.iter().enumerate() {
+            match probe.src {
+                None => turns.push(vec![index]),
+                Some(_) => borrowers.entry(&probe.from).or_default().push(index),
+            }
+        }
+        let mut passed = vec![false; probes.len()];
+        for phase in [turns, borrowers.into_values().collect()] {
+            let seen: Vec<(usize, bool)> = std::thread::scope(|scope| {
+                let probe =
+                    |turn: Vec<usize>| move || turn.iter().map(|i| (*i, self.probe(&probes[*i]))).collect();
+                let running: Vec<std::thread::ScopedJoinHandle<'_, Vec<_>>> =
+                    phase.into_iter().map(|turn| scope.spawn(probe(turn))).collect();
+                running
+                    .into_iter()
+                    .flat_map(|thread| thread.join().expect("a probe does not panic"))
+                    .collect()
+            });
+            for (index, arrived) in seen {
+                passed[index] = arrived;
+            }
+        }
+        passed
     }
 
     /// Sees to it that the machine answers there.

@@ -2,4 +2,5 @@
 
 mod isolated;
 mod live;
+mod packets;
 mod world;

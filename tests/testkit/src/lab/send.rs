@@ -39,7 +39,7 @@ pub(super) fn passes(lab: &Lab, probe: &Probe) -> bool {
         borrow(&probe.from, source);
     }
     let any = unspecified(probe.v6);
-    PATIENCE.iter().enumerate().any(|(attempt, patience)| {
+    let passed = PATIENCE.iter().enumerate().any(|(attempt, patience)| {
         let port = match probe.kind {
             Kind::Tcp(port) | Kind::Udp(port) => port,
             Kind::Echo | Kind::Icmp(..) => 0,
@@ -52,7 +52,11 @@ pub(super) fn passes(lab: &Lab, probe: &Probe) -> bool {
         };
         let (from, to) = (probe.from.as_str(), probe.to.as_str());
         if once { arrives(from, to, &shot, *patience) } else { is_answered(lab, from, to, &shot, *patience) }
-    })
+    });
+    if let Some(source) = probe.src {
+        give_back(&probe.from, source);
+    }
+    passed
 }
 
 fn unspecified(v6: bool) -> IpAddr {
@@ -68,9 +72,18 @@ fn token(attempt: usize) -> u16 {
 
 /// Gives a machine one more address, which it then can send from.
 fn borrow(machine: &str, source: IpAddr) {
-    let length = if source.is_ipv6() { 128 } else { 32 };
+    // Even where nobody looks for duplicates, an IPv6 address takes a moment until it may be used.
+    let length = if source.is_ipv6() { "128" } else { "32" };
+    let at_once = if source.is_ipv6() { " nodad" } else { "" };
     let options: &[&str] = if machine == "h1" { &[] } else { &["-n", machine] };
-    ip(options, &format!("addr replace {source}/{length} dev lo\n"));
+    ip(options, &format!("addr replace {source}/{length} dev lo{at_once}\n"));
+}
+
+/// Takes the address away again: what is sent to its owner later must not end on the borrower itself.
+fn give_back(machine: &str, source: IpAddr) {
+    let length = if source.is_ipv6() { "128" } else { "32" };
+    let options: &[&str] = if machine == "h1" { &[] } else { &["-n", machine] };
+    ip(options, &format!("addr del {source}/{length} dev lo\n"));
 }
 
 /// Moves this thread to a machine.

@@ -1,0 +1,61 @@
+//! Real packets: the verdicts that upstream's agent gave in recorded worlds (`tests/data/policy/worlds.json`).
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use margay_dataplane::{Config, Dataplane, LiveMachine};
+use margay_testkit::lab::{Lab, Probe, enclosed};
+use serde_json::Value;
+
+use crate::world::World;
+
+/// Runs every `step`th recorded world, and returns what differs.
+fn differences(step: usize) -> Vec<String> {
+    let text = include_str!("../../../../tests/data/policy/worlds.json");
+    let file: Value = serde_json::from_str(text).expect("recorded worlds");
+    let lab = Lab::new(3);
+    let mut differences = Vec::new();
+    for recorded in file["worlds"].as_array().expect("worlds").iter().step_by(step) {
+        let mut world = World::new();
+        let machine = LiveMachine::open(Duration::from_secs(10)).expect("the kernel");
+        let mut dataplane = Dataplane::new(Config::default(), machine);
+        dataplane.in_sync();
+        for (number, state) in recorded["states"].as_array().expect("states").iter().enumerate() {
+            for (key, value) in state["put"].as_object().expect("records") {
+                world.put(key, (!value.is_null()).then(|| value.to_string()).as_deref());
+            }
+            dataplane.update(world.changes());
+            let report = dataplane.commit(Instant::now());
+            assert!(report.errors.is_empty(), "{:?}", report.errors);
+            let expected: BTreeMap<&str, bool> = state["probes"]
+                .as_object()
+                .expect("probes")
+                .iter()
+                .map(|(probe, verdict)| (probe.as_str(), verdict == "+"))
+                .collect();
+            let probes: Vec<Probe> = expected.keys().map(|probe| probe.parse().expect("a probe")).collect();
+            for ((probe, expected), seen) in expected.iter().zip(lab.probe_all(&probes)) {
+                if *expected != seen {
+                    differences
+                        .push(format!("world {} state {number}: {probe}: seen {seen}", recorded["seed"]));
+                }
+            }
+        }
+    }
+    differences
+}
+
+#[test]
+fn a_sample_of_recorded_worlds_gives_the_recorded_verdicts() {
+    if enclosed("packets::a_sample_of_recorded_worlds_gives_the_recorded_verdicts") {
+        assert_eq!(differences(50), Vec::<String>::new());
+    }
+}
+
+#[test]
+#[ignore = "takes minutes; make test-full runs it"]
+fn all_recorded_worlds_give_the_recorded_verdicts() {
+    if enclosed("packets::all_recorded_worlds_give_the_recorded_verdicts") {
+        assert_eq!(differences(1), Vec::<String>::new());
+    }
+}
