@@ -16,6 +16,9 @@ use crate::stored::{self, Held, unless_raced};
 use crate::walk::{Walk, block_prefix};
 use crate::{Error, Result};
 
+/// A host with more blocks than this lists all blocks at once: one round trip, where each of its own would be one.
+const FEW: usize = 8;
+
 /// A request for addresses of one version.
 pub(super) struct Family<'a> {
     version: IpVersion,
@@ -63,13 +66,23 @@ impl<'a> Family<'a> {
         taker: &mut Taker<'_, D>,
         count: usize,
     ) -> Result<(), AssignFailure> {
-        self.take_own(taker, count).await?;
+        let own = self.claims.iter().filter(|(cidr, _)| self.is_allowed(*cidr)).count();
+        let early = match own > FEW {
+            true => Some(Blocks::list(taker.store, self.version).await?),
+            false => None,
+        };
+        self.take_own(taker, early.as_ref(), count).await?;
         if self.got.len() == count {
             return Ok(());
         }
         pool::check(self.pools, self.version, self.requested)?;
-        let (config, blocks) =
-            tokio::join!(config::config(taker.store), Blocks::list(taker.store, self.version));
+        let list = async {
+            match early {
+                Some(blocks) => Ok(blocks),
+                None => Blocks::list(taker.store, self.version).await,
+            }
+        };
+        let (config, blocks) = tokio::join!(config::config(taker.store), list);
         let (config, mut blocks) = (config?, blocks?);
         self.take_lost(taker, &blocks, count).await?;
         if self.got.len() < count && config.auto_allocate_blocks {
@@ -90,7 +103,12 @@ impl<'a> Family<'a> {
     }
 
     /// Takes from the blocks that the host has keys for.
-    async fn take_own<D: Datastore>(&mut self, taker: &mut Taker<'_, D>, count: usize) -> Result<()> {
+    async fn take_own<D: Datastore>(
+        &mut self,
+        taker: &mut Taker<'_, D>,
+        listed: Option<&Blocks>,
+        count: usize,
+    ) -> Result<()> {
         let claims: Vec<(Cidr, Revision)> =
             self.claims.iter().copied().filter(|(cidr, _)| self.is_allowed(*cidr)).collect();
         let alone = claims.len() == 1;
@@ -99,9 +117,12 @@ impl<'a> Family<'a> {
             if missing == 0 {
                 break;
             }
-            let held = match alone {
-                true => taker.read_ahead(cidr).await?,
-                false => stored::block(taker.store, cidr).await?,
+            let held = match listed.map(|blocks| blocks.find(cidr)) {
+                Some(Some(record)) if is_full(record) => continue,
+                Some(Some(record)) => Some(Held::read(record)?),
+                // Claimed while we listed, or claimed by nobody: only the block itself knows.
+                Some(None) | None if !alone => stored::block(taker.store, cidr).await?,
+                Some(None) | None => taker.read_ahead(cidr).await?,
             };
             match held {
                 Some(held) if held.block.is_owned_by(self.host) => {
@@ -202,7 +223,7 @@ impl<'a> Family<'a> {
             let mut near: Vec<(u128, &Record)> = blocks
                 .records
                 .iter()
-                .filter(|record| !record.value.contains(r#""unallocated":[]"#))
+                .filter(|record| !is_full(record))
                 .filter_map(|record| match record.key {
                     Key::IpamBlock { cidr } => Some((walk.position(cidr)?, record)),
                     _ => None,
@@ -234,6 +255,11 @@ impl<'a> Family<'a> {
     }
 }
 
+/// True when a block says at first sight that no address of it is free.
+fn is_full(record: &Record) -> bool {
+    record.value.contains(r#""unallocated":[]"#)
+}
+
 // === impl Blocks ===
 
 impl Blocks {
@@ -248,6 +274,12 @@ impl Blocks {
         let (taken, odd): (Vec<Cidr>, Vec<Cidr>) =
             cidrs.partition(|cidr| cidr.prefix() == block_prefix(version));
         Ok(Self { taken: taken.into_iter().collect(), odd, records })
+    }
+
+    /// The block with this range.
+    fn find(&self, cidr: Cidr) -> Option<&Record> {
+        let is_it = |record: &&Record| matches!(record.key, Key::IpamBlock { cidr: found } if found == cidr);
+        self.records.iter().find(is_it)
     }
 
     /// True when there is such a block, or one that shares an address with it.

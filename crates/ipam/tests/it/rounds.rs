@@ -158,3 +158,16 @@ async fn an_exhausted_pool_of_1024_blocks_is_found_with_one_list() {
     assert_eq!(of_blocks, 1, "{lists:?}");
     assert_eq!(store.get_record(&Key::IpamHandle { id: "late".to_owned() }).await.unwrap(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_of_many_full_blocks_lists_them_once() {
+    let kv = Far::new();
+    pool(&kv, "10.0.0.0/16").await;
+    let store = store(&kv);
+    let many = Request { v4: 20 * 64 - 1, ..request("many") };
+    assert_eq!(auto_assign(&store, &many).await.unwrap().v4.len(), 20 * 64 - 1);
+    let (trips, requests, assigned) = count(&kv, auto_assign(&store, &request("last"))).await;
+    assert_eq!(assigned.unwrap().v4.len(), 1);
+    // Pools and claims; all blocks; the handle; the block.
+    assert_eq!((trips.round(), requests), (4.0, 5), "{trips}");
+}
