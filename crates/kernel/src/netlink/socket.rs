@@ -54,6 +54,9 @@ pub enum SocketError {
     /// No answer.
     #[error("receiving from the kernel")]
     Receive(#[source] Errno),
+    /// The kernel does not do what we ask, whatever it is: mostly because we are not the root of its namespace.
+    #[error("the kernel refuses to work for us")]
+    Refused(#[source] Errno),
     /// No answer in time.
     #[error("no answer from the kernel within {0:?}")]
     Timeout(Duration),

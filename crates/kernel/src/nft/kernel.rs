@@ -118,8 +118,11 @@ impl Nft {
         batch.set_owner(super::Owner(0));
         batch.delete_chain(&name("impossible"));
         match self.transact(&mut batch, None) {
-            Err(error @ CommitError::Refused(_)) => {
-                let refused = error.owners();
+            Err(CommitError::Refused(refusals)) => {
+                if let Some(whole) = refusals.iter().find(|refusal| refusal.owner.is_none()) {
+                    return Err(SocketError::Refused(whole.errno));
+                }
+                let refused = CommitError::Refused(refusals).owners();
                 let can = |number| !refused.contains(&super::Owner(number));
                 Ok(Features {
                     destroy: can(destroy),

@@ -2,5 +2,7 @@
 
 mod build;
 mod listing;
+mod others;
 mod shapes;
+mod suite;
 mod tool;

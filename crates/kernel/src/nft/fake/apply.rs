@@ -130,9 +130,9 @@ impl Applying {
                 return Err(Errno::EXIST);
             }
             let Some(base) = read.base else { return Ok(None) };
-            let old = chain.base.ok_or(Errno::EXIST)?;
+            let old = chain.base.ok_or(Errno::OPNOTSUPP)?;
             if (Base { policy: old.policy, ..base }) != old {
-                return Err(Errno::EXIST);
+                return Err(Errno::OPNOTSUPP);
             }
             Arc::make_mut(chain).base = Some(base);
             return Ok(Some((id, Touched::Chain(name))));
@@ -355,7 +355,8 @@ impl Held {
         }
     }
 
-    /// Whether a rule names what there is, of the right types.
+    /// Whether a rule names what there is, of the right lengths. The kernel reads as many bytes as the set's key has,
+    /// and lets a longer one pass; for us that is a mistake.
     fn check_rule(&self, rule: &Rule) -> Result<(), Errno> {
         for statement in rule.statements() {
             if let Statement::Verdict(verdict) = statement

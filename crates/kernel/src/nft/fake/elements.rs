@@ -50,11 +50,8 @@ pub(super) fn add(
     if let Some((old_last, old_data)) = elements.get(key)
         && old_last == last
     {
-        return match (old_data == data, exclusive) {
-            (false, _) => Err(Errno::BUSY),
-            (true, true) => Err(Errno::EXIST),
-            (true, false) => Ok(false),
-        };
+        // Kernels differ in what they say to other data: busy, or there already.
+        return if exclusive || old_data != data { Err(Errno::EXIST) } else { Ok(false) };
     }
     if set.interval && overlaps(set, elements, key, last.as_ref().unwrap_or(key)) {
         return Err(Errno::EXIST);
