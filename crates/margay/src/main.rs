@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
 use dispatch::Called;
-use margay_agent::{ConfigOptions, LogFormat, RunOptions, StatusOptions};
+use margay_agent::{CleanupOptions, ConfigOptions, LogFormat, RunOptions, StatusOptions};
 use margay_client::Invocation;
 use margay_ctl::HostCommand;
 fn main() -> ExitCode {
@@ -54,10 +54,8 @@ fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_
             margay_agent::config(&ConfigOptions { config_file, explain }, invocation)
         }
         HostCommand::Status { wait, json } => margay_agent::status(&StatusOptions { wait, json }, invocation),
-        HostCommand::TraceDropped { .. }
-        | HostCommand::Cleanup { .. }
-        | HostCommand::Doctor { .. }
-        | HostCommand::CniInstall { .. } => {
+        HostCommand::Cleanup { felix } => margay_agent::cleanup(CleanupOptions { felix }, invocation),
+        HostCommand::TraceDropped { .. } | HostCommand::Doctor { .. } | HostCommand::CniInstall { .. } => {
             // Nobody is left to tell when stderr is closed.
             let _ = writeln!(invocation.stderr, "margay: this build has no such command yet");
             margay_client::ExitCode(2)

@@ -1,5 +1,6 @@
 //! The real executable, under the names it is installed as.
 
+mod agent;
 mod cni;
 mod commands;
 mod conformance;
