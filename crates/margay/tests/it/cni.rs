@@ -3,3 +3,4 @@
 pub(crate) mod compare;
 pub(crate) mod host;
 mod sessions;
+pub(crate) mod store;

@@ -6,9 +6,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use margay_testkit::etcd::Etcd;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+
+use super::store::Store;
 
 /// Where Debian puts the reference plugins.
 pub(crate) const REFERENCE_PLUGINS: &str = "/usr/lib/cni";
@@ -123,12 +124,13 @@ impl Host {
     }
 
     /// Everything that a recorded session shows, but for exit status and answer.
-    pub(crate) fn seen(&self, etcd: Option<&Etcd>) -> Value {
+    pub(crate) fn seen(&self, store: &Store) -> Value {
         let mut macs = BTreeMap::new();
         let namespaces: Map<String, Value> =
             self.namespaces.iter().map(|name| (name.clone(), namespace(name, &mut macs))).collect();
-        let mut records = etcd.map_or(Value::Null, |etcd| Value::Object(records(etcd)));
-        let blocks = etcd.map_or_else(Vec::new, |etcd| blocks(etcd));
+        let dump = store.dump("/calico");
+        let mut records = dump.as_ref().map_or(Value::Null, |dump| Value::Object(records(dump)));
+        let blocks = dump.as_ref().map_or_else(Vec::new, blocks);
         let mut seen = json!({
             "ns": namespaces, "host": host(), "files": files(&self.folder.path().join("seen")), "blocks": blocks
         });
@@ -292,16 +294,13 @@ fn files(folder: &Path) -> Value {
 }
 
 /// The records of the datastore; blocks as the sessions show them.
-fn records(etcd: &Etcd) -> Map<String, Value> {
-    etcd.dump("/calico")
-        .into_iter()
-        .filter(|(key, _)| !key.ends_with('/'))
-        .map(|(key, text)| {
-            let value = serde_json::from_str(&text).unwrap_or_else(|_| json!(text));
-            let value = if key.contains("/ipam/v2/assignment/") { block(&value) } else { value };
-            (key, value)
-        })
-        .collect()
+pub(crate) fn records(dump: &BTreeMap<String, String>) -> Map<String, Value> {
+    let read = |(key, text): (&String, &String)| {
+        let value = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        let value = if key.contains("/ipam/v2/assignment/") { block(&value) } else { value };
+        (key.clone(), value)
+    };
+    dump.iter().map(read).collect()
 }
 
 fn block(stored: &Value) -> Value {
@@ -333,15 +332,14 @@ fn runs(list: &Value) -> String {
     runs.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-fn blocks(etcd: &Etcd) -> Vec<String> {
-    let mut found: Vec<String> = etcd
-        .dump("/calico/ipam/v2/assignment")
-        .into_iter()
-        .filter(|(key, _)| !key.ends_with('/'))
-        .filter_map(|(key, _)| Some(key.rsplit_once('/')?.1.replacen('-', "/", 1)))
-        .collect();
-    found.sort();
-    found
+fn blocks(dump: &BTreeMap<String, String>) -> Vec<String> {
+    let of = |key: &String| {
+        key.strip_prefix("/calico/ipam/v2/assignment/")?
+            .rsplit_once('/')
+            .map(|(_, cidr)| cidr.replacen('-', "/", 1))
+    };
+    // The dump is sorted by key: versions first, then networks.
+    dump.keys().filter_map(of).collect()
 }
 
 fn replace_macs(value: &mut Value, macs: &BTreeMap<String, String>) {

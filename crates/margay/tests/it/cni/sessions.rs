@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::compare::{Ours, differences};
 use super::host::{Answer, Host, reference_plugins, shell};
+use super::store::Store;
 
 /// The sessions.
 const SESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/conformance/cni.json");
@@ -47,25 +48,38 @@ struct Step {
 /// A host, its etcd, and how the sessions' words are put.
 struct Stage {
     host: Host,
-    etcd: Etcd,
-    up: bool,
+    store: Store,
 }
+
+/// What the sessions are about that only an etcd has.
+const OF_ETCD: [&str; 1] = ["store-"];
 
 #[test]
 fn recorded_sessions_are_seen_again_on_a_real_etcd() {
     let name = "cni::sessions::recorded_sessions_are_seen_again_on_a_real_etcd";
-    if !Etcd::available() || !reference_plugins() || !enclosed(name) {
-        return;
+    if Etcd::available() && reference_plugins() && enclosed(name) {
+        play(Store::etcd, 69, |_| true);
     }
+}
+
+#[test]
+fn recorded_sessions_are_seen_again_on_the_embedded_store() {
+    let name = "cni::sessions::recorded_sessions_are_seen_again_on_the_embedded_store";
+    if reference_plugins() && enclosed(name) {
+        play(Store::embedded, 62, |case| !OF_ETCD.iter().any(|start| case.id.starts_with(start)));
+    }
+}
+
+fn play(store: fn() -> Store, count: usize, wanted: impl Fn(&Case) -> bool) {
     let text = std::fs::read_to_string(SESSIONS).expect("the recorded sessions");
-    let cases: Vec<Case> = serde_json::from_str(&text).expect("sessions of the known shape");
-    assert_eq!(cases.len(), 69);
-    let only = std::env::var("CNI_SESSION").ok();
+    let mut cases: Vec<Case> = serde_json::from_str(&text).expect("sessions of the known shape");
+    cases.retain(wanted);
+    assert_eq!(cases.len(), count);
+    // The host first: an etcd needs its loopback.
     let host = Host::new();
-    let mut stage = Stage { host, etcd: Etcd::start(), up: true };
+    let mut stage = Stage { host, store: store() };
     let mut failed = Vec::new();
-    let wanted = |case: &&Case| only.as_ref().is_none_or(|only| case.id.starts_with(only.as_str()));
-    for case in cases.iter().filter(wanted) {
+    for case in &cases {
         failed.extend(stage.play(case).into_iter().map(|difference| format!("{}: {difference}", case.id)));
     }
     assert!(failed.is_empty(), "{} differences:\n{}", failed.len(), failed.join("\n"));
@@ -76,7 +90,7 @@ fn recorded_sessions_are_seen_again_on_a_real_etcd() {
 impl Stage {
     fn play(&mut self, case: &Case) -> Vec<String> {
         self.host.reset();
-        self.etcd.wipe();
+        self.store.wipe();
         for (key, value) in &case.before {
             self.put(key, value);
         }
@@ -90,7 +104,7 @@ impl Stage {
                 continue;
             }
             let mut expected = expected.clone();
-            let mut seen = self.host.seen(self.up.then_some(&self.etcd));
+            let mut seen = self.host.seen(&self.store);
             let mut unsaid = None;
             if let Some(answer) = &answer {
                 seen["exit"] = json!(answer.exit);
@@ -116,25 +130,41 @@ impl Stage {
 
     fn put(&self, key: &str, value: &Value) {
         match value {
-            Value::Null => self.etcd.delete(key),
-            Value::String(text) => self.etcd.put(key, text),
-            other => self.etcd.put(key, &other.to_string()),
+            Value::Null => self.store.delete(key),
+            Value::String(text) => self.store.put(key, text),
+            other => self.store.put(key, &other.to_string()),
         }
     }
 
     fn filled(&self, text: &str) -> String {
-        text.replace("{tmp}", &self.host.folder().display().to_string())
-            .replace("{bin}", &self.host.plugins().display().to_string())
-            .replace(PORT, &format!(":{}", self.etcd.port()))
+        let text = text
+            .replace("{tmp}", &self.host.folder().display().to_string())
+            .replace("{bin}", &self.host.plugins().display().to_string());
+        self.store.port().map_or(text.clone(), |port| text.replace(PORT, &format!(":{port}")))
+    }
+
+    /// The configuration, put onto the datastore of the stage.
+    fn configured(&self, stdin: &Value) -> String {
+        match stdin {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Object(conf) if self.store.port().is_none() => {
+                let mut conf = conf.clone();
+                if conf.remove("etcd_endpoints").is_some() {
+                    conf.extend(self.store.settings().as_object().expect("an object").clone());
+                }
+                Value::Object(conf).to_string()
+            }
+            other => other.to_string(),
+        }
     }
 
     fn step(&mut self, step: &Step) -> Option<Answer> {
         match step.server.as_deref() {
-            Some("stop") => self.etcd.kill(0),
-            Some(_) => self.etcd.restart(0),
+            Some("stop") => self.store.stop(),
+            Some(_) => self.store.start(),
             None => {}
         }
-        self.up = step.server.as_deref().map_or(self.up, |server| server != "stop");
         for (key, value) in &step.etcd {
             self.put(key, value);
         }
@@ -148,11 +178,7 @@ impl Stage {
             self.host.container(&netns.to_owned());
         }
         env.entry("HOME".to_owned()).or_insert_with(|| self.host.folder().display().to_string());
-        let stdin = match &step.stdin {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let stdin = self.configured(&step.stdin);
         Some(self.host.run(plugin, &env, &self.filled(&stdin)))
     }
 }
