@@ -186,6 +186,12 @@ impl Ord for ByIndex {
 // === impl RtMonitor ===
 
 impl RtMonitor {
+    /// Reads what a datagram of the kernel says; what makes no sense is left out.
+    #[must_use]
+    pub fn read(datagram: &[u8]) -> Vec<Notice> {
+        Messages(datagram).filter_map(|message| decode::notice(&message)).collect()
+    }
+
     /// Subscribes to the changes of the namespace of the calling thread. List everything after that, not before.
     pub fn open() -> Result<Self, RtError> {
         const DOING: &str = "subscribing to changes of links, addresses and routes";
@@ -203,7 +209,7 @@ impl Monitor for RtMonitor {
         let mut notices = Vec::new();
         loop {
             match self.socket.try_receive() {
-                Ok(Some(datagram)) => notices.extend(Messages(datagram).filter_map(|m| decode::notice(&m))),
+                Ok(Some(datagram)) => notices.extend(Self::read(datagram)),
                 Ok(None) => return Ok(notices),
                 // What was in the queue is still there and comes next.
                 Err(SocketError::Overrun) => notices.push(Notice::Overrun),
