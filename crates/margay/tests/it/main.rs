@@ -5,6 +5,8 @@ mod cni;
 mod commands;
 mod conformance;
 mod explain;
+mod host;
 mod interrupted;
 mod person;
 mod stages;
+mod worlds;

@@ -17,7 +17,7 @@ use super::probe::{Kind, Probe};
 use super::{Lab, ip};
 
 /// How long the first and the second attempt wait for an answer. A silence counts when it is heard twice.
-const PATIENCE: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(900)];
+const PATIENCE: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
 /// Room for the largest packet that a probe receives.
 const ROOM: usize = 2048;
