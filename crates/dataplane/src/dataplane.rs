@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use margay_intent::Changes;
-use margay_kernel::nft::{Batch, Features, Nftables};
+use margay_kernel::nft::{self, Batch, Features, Nftables};
 use margay_kernel::{Interfaces, Notice, Route};
 use margay_net::IfName;
 
@@ -28,6 +28,7 @@ use crate::report::{Drift, EndpointId, EndpointState, Report};
 
 pub use cleanup::CleanupError;
 pub use guard::{Guard, GuardError};
+pub use plan::PlanError;
 
 /// The first wait before something is tried again; it doubles.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -36,6 +37,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// How long a route of Felix's protocol is left alone on an interface that no record names: a plugin may have put it
 /// there, and the record is on its way.
 const PLUGIN_GRACE: Duration = Duration::from_secs(10);
+
+/// The shortest time between two looks at a table that others keep changing.
+const VERIFY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Keeps one network namespace as intents say.
 #[derive(Debug)]
@@ -49,6 +53,11 @@ pub struct Dataplane<M> {
     in_sync: bool,
     /// The table is to be read before the next batch.
     verify: bool,
+    /// Somebody else changed the table. It is read soon, but not without end: see [`VERIFY_PAUSE`].
+    suspicion: bool,
+    last_verified: Option<Instant>,
+    /// What this kernel lacks for the tunnel, in words.
+    tunnel_fault: Option<String>,
     /// Links and addresses are to be listed.
     links_unknown: bool,
     tunnel_unknown: bool,
@@ -93,6 +102,9 @@ impl<M: Machine> Dataplane<M> {
             interfaces: Interfaces::default(),
             in_sync: false,
             verify: true,
+            suspicion: false,
+            last_verified: None,
+            tunnel_fault: None,
             links_unknown: true,
             tunnel_unknown: true,
             unrecorded: BTreeMap::new(),
@@ -146,9 +158,22 @@ impl<M: Machine> Dataplane<M> {
         }
     }
 
+    /// Takes in what the kernel says about tables; changes of others' tables do not count.
+    pub fn nft_event(&mut self, notice: &nft::Notice) {
+        match notice {
+            nft::Notice::Overrun => self.table_changed(),
+            nft::Notice::Changed(changes) => {
+                let ours = fixed::table_id();
+                if changes.iter().any(|change| change.table == ours) {
+                    self.table_changed();
+                }
+            }
+        }
+    }
+
     /// Somebody else changed our table, or notifications were lost: it is read and repaired by the next commit.
     pub fn table_changed(&mut self) {
-        self.verify = true;
+        self.suspicion = true;
     }
 
     /// Nothing is known of the kernel any more: the next commit reads everything.
@@ -211,6 +236,13 @@ impl<M: Machine> Dataplane<M> {
                 }
             }
         }
+        if self.suspicion && self.last_verified.is_none_or(|at| at + VERIFY_PAUSE <= now) {
+            self.verify = true;
+        }
+        if self.verify {
+            self.last_verified = Some(now);
+            self.suspicion = false;
+        }
         self.list_links(&mut report);
         self.model.settle();
         self.compare_routes(now, &mut report);
@@ -238,13 +270,15 @@ impl<M: Machine> Dataplane<M> {
         };
         let grace =
             self.unrecorded.values().filter(|seen| seen.spared).map(|seen| seen.since + PLUGIN_GRACE).min();
-        report.deadline = [self.retry.at, self.next_check, grace].into_iter().flatten().min();
+        let look = self.last_verified.filter(|_| self.suspicion).map(|at| at + VERIFY_PAUSE);
+        report.deadline = [self.retry.at, self.next_check, grace, look].into_iter().flatten().min();
     }
 
     /// True when a commit would find something to do; false while nothing has changed.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.verify
+            || self.suspicion
             || self.links_unknown
             || self.model.is_pending()
             || !self.model.desired.dirty.is_empty()

@@ -6,7 +6,7 @@
 //! dataplane.update(changes);                // any number of times; merge changes before, if they wait
 //! dataplane.in_sync();                      // once: from here on commits write
 //! dataplane.link_event(&notice);            // whatever the link monitor says
-//! dataplane.table_changed();                // when somebody else touched our table, or notices were lost
+//! dataplane.nft_event(&notice);             // whatever the nftables monitor says
 //! let report = dataplane.commit(now);       // again after changes, events, and at `report.deadline`
 //! ```
 
@@ -27,7 +27,7 @@ mod tunnel;
 mod workloads;
 
 pub use config::{Config, Failsafe, HostAction, IpInIp, LogLimit, Metadata, OpenStack};
-pub use dataplane::{CleanupError, Dataplane, Guard, GuardError};
+pub use dataplane::{CleanupError, Dataplane, Guard, GuardError, PlanError};
 pub use desired::Counts;
 pub use floating::AddressFault;
 pub use machine::{LiveMachine, Machine, OpenError, Parts};

@@ -58,6 +58,14 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// The words behind the stamp in a comment.
+    pub(crate) fn words(comment: &str) -> &str {
+        let Some(rest) = comment.strip_prefix(MARK) else { return comment };
+        rest.split_once(' ').map_or("", |(_, words)| words)
+    }
+}
+
 // === impl Uses ===
 
 impl Uses {

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use margay_kernel::{
-    Neighbour, Refusal, RefusalKind, Request, Route, RouteProtocol, RouteTable, RtError, Rtnetlink,
+    Neighbour, NeighbourKind, Refusal, RefusalKind, Request, Route, RouteProtocol, RouteTable, RtError,
+    Rtnetlink,
 };
 use margay_net::{Cidr, IfIndex, IfName, IpVersion, Mac};
 
@@ -62,6 +63,17 @@ pub(crate) struct Checked {
     pub(crate) stale: Vec<Route>,
     /// Routes that we had put there and that are gone.
     pub(crate) missing: Vec<Cidr>,
+}
+
+/// The kernel's routes on workload interfaces, told apart.
+#[derive(Debug, Default)]
+struct Sorted {
+    /// Those that should stand.
+    found: BTreeMap<Cidr, Installed>,
+    /// Those that should not.
+    stale: Vec<Route>,
+    /// Others'.
+    foreign: BTreeSet<Route>,
 }
 
 // === impl Routes ===
@@ -292,57 +304,80 @@ impl Routes {
         if !self.check {
             return Ok((Checked::default(), Outcome::default()));
         }
-        let names: BTreeMap<IfIndex, IfName> =
-            view.interfaces.iter().map(|(name, interface)| (interface.index, *name)).collect();
-        let mut checked = Checked::default();
-        let mut found: BTreeMap<Cidr, Installed> = BTreeMap::new();
-        self.foreign.clear();
-        let mut work = Vec::new();
-        for route in network.routes()?.into_iter().filter(|route| route.table == RouteTable::MAIN) {
-            let Some(name) = route.link.and_then(|link| names.get(&link)).filter(|name| is_workload(name))
-            else {
-                continue;
-            };
-            let wanted = self.desired.get(&route.destination).filter(|target| target.interface == *name);
-            let index = route.link.expect("a link was found for it");
-            if wanted.is_some() && route == self.route(route.destination, index) {
-                found.insert(route.destination, Installed { interface: *name, index, mac: None });
-                continue;
-            }
-            let same_place = self.route(route.destination, index).key() == route.key();
-            if wanted.is_some() && same_place {
-                // Replaced in its place by ours.
-                continue;
-            }
-            let stale = route.protocol == self.protocol
-                || (route.protocol == RouteProtocol::BOOT && !spare(name))
-                || (route.protocol != RouteProtocol::KERNEL && self.desired.contains_key(&route.destination));
-            // A route in the place of a wanted one on another interface is replaced, not deleted: no gap.
-            let replaced = same_place && self.desired.contains_key(&route.destination);
-            if stale && !replaced {
-                work.push((route.destination, Request::DeleteRoute(route)));
-                checked.stale.push(route);
-                if route.destination.is_single() && !self.desired.contains_key(&route.destination) {
-                    self.forget.insert(route.destination.address().get());
-                }
-            } else if !stale && route.protocol != RouteProtocol::KERNEL {
-                self.foreign.insert(route);
-            }
-        }
+        let Sorted { mut found, stale, foreign } = self.sort(network.routes()?, view, is_workload, spare);
+        let work: Vec<(Cidr, Request)> =
+            stale.iter().map(|route| (route.destination, Request::DeleteRoute(*route))).collect();
         let outcome = Self::perform(network, &work, |_, _| {})?;
+        let left = stale.iter().map(|route| route.destination).filter(|net| net.is_single());
+        self.forget.extend(left.filter(|net| !self.desired.contains_key(net)).map(|net| net.address().get()));
         for neighbour in network.neighbours()? {
-            if let margay_kernel::NeighbourKind::Permanent(mac) = neighbour.kind
+            if let NeighbourKind::Permanent(mac) = neighbour.kind
                 && let Some(installed) = found.get_mut(&Cidr::host(neighbour.address))
                 && installed.index == neighbour.link
             {
                 installed.mac = Some(mac);
             }
         }
-        checked.missing.extend(self.installed.keys().filter(|net| !found.contains_key(net)).copied());
+        let missing = self.installed.keys().filter(|net| !found.contains_key(net)).copied().collect();
+        self.foreign = foreign;
         self.installed = found;
         self.dirty.extend(self.desired.keys().copied());
         self.check = false;
-        Ok((checked, outcome))
+        Ok((Checked { stale, missing }, outcome))
+    }
+
+    /// What a commit would do about the kernel's routes, in words; nothing is done.
+    pub(crate) fn preview(
+        &self,
+        network: &mut impl Rtnetlink,
+        view: &HostView,
+        is_workload: impl Fn(&IfName) -> bool,
+    ) -> Result<Vec<String>, RtError> {
+        let Sorted { found, stale, .. } = self.sort(network.routes()?, view, is_workload, |_| false);
+        let mut lines: Vec<String> = stale.iter().map(|route| format!("- {route}")).collect();
+        for (net, target) in &self.desired {
+            if !found.contains_key(net) && view.is_running(&target.interface) {
+                lines.push(format!("+ route {net} dev {} proto {}", target.interface, self.protocol.0));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Tells the kernel's routes on workload interfaces apart.
+    fn sort(
+        &self,
+        routes: Vec<Route>,
+        view: &HostView,
+        is_workload: impl Fn(&IfName) -> bool,
+        spare: impl Fn(&IfName) -> bool,
+    ) -> Sorted {
+        let names: BTreeMap<IfIndex, IfName> =
+            view.interfaces.iter().map(|(name, interface)| (interface.index, *name)).collect();
+        let mut sorted = Sorted::default();
+        for route in routes.into_iter().filter(|route| route.table == RouteTable::MAIN) {
+            let place = route.link.and_then(|index| names.get(&index).map(|name| (index, *name)));
+            let Some((index, name)) = place.filter(|(_, name)| is_workload(name)) else { continue };
+            let ours = self.route(route.destination, index);
+            let target = self.desired.get(&route.destination);
+            if route == ours && target.is_some_and(|target| target.interface == name) {
+                sorted.found.insert(route.destination, Installed { interface: name, index, mac: None });
+                continue;
+            }
+            if target.is_some() && ours.key() == route.key() {
+                // Ours comes into its place: replaced, not deleted, so that there is no gap.
+                continue;
+            }
+            if route.protocol == RouteProtocol::KERNEL {
+                continue;
+            }
+            let by_felix = route.protocol == RouteProtocol::BOOT && !spare(&name);
+            if route.protocol == self.protocol || by_felix || target.is_some() {
+                sorted.stale.push(route);
+            } else {
+                sorted.foreign.insert(route);
+            }
+        }
+        sorted
     }
 
     /// Our route to a network on an interface.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use margay_kernel::{Flows, Interfaces, Rtnetlink, SysctlError, Sysctls};
+use margay_kernel::{Flows, Interfaces, RefusalKind, Rtnetlink, SysctlError, Sysctls};
 use margay_net::{IfName, IpVersion};
 use margay_wiring::{HOST_SETTINGS, Importance, Moment};
 
@@ -165,8 +165,16 @@ impl<M: Machine> Dataplane<M> {
         match tunnel::keep(self.machine.network(), &ipip) {
             Ok(tunnel) => {
                 report.requests += tunnel.sent;
-                self.tunnel_unknown = !tunnel.refused.is_empty();
-                report.errors.extend(tunnel.refused.iter().map(ToString::to_string));
+                let (lacking, refused): (Vec<_>, Vec<_>) = tunnel
+                    .refused
+                    .into_iter()
+                    .partition(|refusal| refusal.kind() == RefusalKind::Unsupported);
+                // A kernel does not learn; it is asked again at the next full check.
+                let fault = lacking.first().map(|refusal| format!("this kernel can not do it: {refusal}"));
+                self.quarantine_changed |= fault != self.tunnel_fault;
+                self.tunnel_fault = fault;
+                self.tunnel_unknown = !refused.is_empty();
+                report.errors.extend(refused.iter().map(ToString::to_string));
             }
             Err(error) => {
                 self.tunnel_unknown = true;

@@ -7,6 +7,7 @@ use super::network::is_programmed;
 use crate::machine::Machine;
 use crate::names::ChainKey;
 use crate::report::{EndpointId, EndpointState, Quarantined, Report};
+use crate::tunnel;
 
 impl<M: Machine> Dataplane<M> {
     /// Works out the states that may be others.
@@ -95,6 +96,9 @@ impl<M: Machine> Dataplane<M> {
         }
         for (interface, fault) in &self.setting_faults {
             put(format!("interface {interface}"), fault);
+        }
+        if let Some(fault) = &self.tunnel_fault {
+            put(format!("tunnel {}", tunnel::name()), fault);
         }
         list.sort();
         list.dedup();
