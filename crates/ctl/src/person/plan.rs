@@ -19,8 +19,11 @@ use crate::session::Session;
 use classes::Class;
 use margay_client::ExitCode;
 
-/// How many flows are looked at, before and after.
+/// How many flows are looked at, before and after, at most.
 const MOST_FLOWS: usize = 200_000;
+
+/// How much is looked at for all of them: policies that may govern an endpoint, endpoints that may have an address.
+const MOST_WORK: usize = 1_000_000_000;
 
 /// An address of nobody, in both families (RFC 5737, RFC 3849).
 const OUTSIDER: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
@@ -81,7 +84,10 @@ fn compare(before: &Facts, after: &Facts) -> Result<Plan, String> {
         addresses: OUTSIDER.map(|text| text.parse::<IpAddr>().expect("an address")).to_vec(),
     }));
     let traffic = traffic(&before.records, &after.records);
-    let pairs: Vec<_> = classes.iter().flat_map(|from| classes.iter().map(move |to| (from, to))).collect();
+    let most = most_flows(&after.records);
+    let pairs = classes.iter().flat_map(|from| classes.iter().map(move |to| (from, to)));
+    // Between two that nothing new governs, nothing is new.
+    let pairs: Vec<_> = pairs.filter(|(from, to)| from.affected || to.affected).collect();
     let mut plan = Plan { changed: Vec::new(), looked_at: 0, all: 2 * pairs.len() * traffic.len() };
     let (mut old, mut new) = (Judge::new(before), Judge::new(after));
     for (from, to) in pairs {
@@ -92,7 +98,7 @@ fn compare(before: &Facts, after: &Facts) -> Result<Plan, String> {
         for v4 in [true, false] {
             let (first, second) = (only(first, v4), only(second, v4));
             for traffic in &traffic {
-                if plan.looked_at == MOST_FLOWS {
+                if plan.looked_at == most {
                     return Ok(plan);
                 }
                 plan.looked_at += 1;
@@ -110,6 +116,12 @@ fn compare(before: &Facts, after: &Facts) -> Result<Plan, String> {
         }
     }
     Ok(plan)
+}
+
+/// How many flows can be looked at: the more records there are, the longer each one takes.
+fn most_flows(records: &Records) -> usize {
+    let endpoints = records.workloads.len() + records.host_endpoints.len();
+    (MOST_WORK / (1 + 4 * records.policies.len() + 10 * endpoints)).min(MOST_FLOWS)
 }
 
 /// An end with the addresses of one family.
@@ -158,3 +170,6 @@ fn rules(records: &Records) -> impl Iterator<Item = &Rule> {
     let profiles = records.profile_rules.values().flat_map(|rules| rules.ingress.iter().chain(&rules.egress));
     policies.chain(profiles)
 }
+
+#[cfg(test)]
+mod tests;

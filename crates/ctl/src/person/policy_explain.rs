@@ -98,34 +98,21 @@ fn traffic(args: &ExplainArgs) -> Result<Traffic, String> {
 /// allowed, and the ports that are allowed although others are not.
 fn answer(facts: &Facts, question: Question) -> Result<(Question, Answer, Option<Vec<String>>), String> {
     let mut judge = Judge::new(facts);
-    let mut ask = |port: Option<u16>| {
+    let ask = |judge: &mut Judge<'_>, port: Option<u16>| {
         let traffic = Traffic { port, ..question.traffic };
         judge.ask(&question.from, &question.to, traffic)
     };
     if question.port_given || !Traffic::has_ports(question.traffic.protocol) {
-        let answer = ask(question.traffic.port)?;
+        let answer = ask(&mut judge, question.traffic.port)?;
         return Ok((question, answer, None));
     }
-    let hosts = [&question.from, &question.to].into_iter().filter_map(|end| match &end.party {
-        Party::Workload(host, _) | Party::Host(host, _) => Some(host),
-        Party::Outside => None,
-    });
-    let mut starts = Vec::new();
-    for host in hosts {
-        let pieces = judge::pieces(&facts.records, &facts.settings(host));
-        let none = "the rules name too many ports to look at each\nhint: give one with --port";
-        starts.extend(pieces.ok_or(none)?);
-    }
-    starts.sort_unstable();
-    starts.dedup();
-    if starts.is_empty() {
-        starts.push(1);
-    }
+    let none = "the rules name too many ports to look at each\nhint: give one with --port";
+    let starts = judge.pieces(&question.from, &question.to).ok_or(none)?;
     let mut allowed = Vec::new();
     let mut denied: Option<(u16, Answer)> = None;
     let mut any = None;
     for (index, start) in starts.iter().enumerate() {
-        let answer = ask(Some(*start))?;
+        let answer = ask(&mut judge, Some(*start))?;
         let end = starts.get(index + 1).map_or(u16::MAX, |next| next - 1);
         if answer.allowed {
             allowed.push((*start, end));

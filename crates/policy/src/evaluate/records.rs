@@ -165,6 +165,12 @@ impl Records {
         self.workloads.values().any(workload) || self.host_endpoints.values().any(host)
     }
 
+    /// Whether a selector picks an endpoint with these own labels and profiles.
+    #[must_use]
+    pub fn selects(&self, selector: &Selector, endpoint: (&Labels, &[ProfileId])) -> bool {
+        selector.matches(&self.labels(endpoint.0, endpoint.1))
+    }
+
     pub(super) fn labels<'r>(
         &'r self,
         own: &'r [(Arc<str>, Arc<str>)],

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use margay_intent::{HostName, WorkloadId};
+use margay_intent::{HostName, PolicyId, ProfileId, WorkloadId};
 use margay_net::Cidr;
 use margay_policy::evaluate::Records;
 
@@ -13,6 +13,8 @@ use crate::person::policy_explain::{End, Facts, Party, everybody};
 /// Endpoints of which one speaks for all.
 pub(super) struct Class {
     members: Vec<End>,
+    /// A policy or profile that governs them is not what it was, or may not be.
+    pub(super) affected: bool,
 }
 
 /// What verdicts on an endpoint can depend on.
@@ -48,11 +50,21 @@ struct Background<'r> {
     shared_interfaces: BTreeSet<(&'r HostName, margay_net::IfName)>,
 }
 
+/// What is not the same before and after.
+struct Change<'f> {
+    before: &'f Records,
+    after: &'f Records,
+    /// It can be anywhere: labels, addresses or something of hosts.
+    everywhere: bool,
+    policies: BTreeSet<&'f PolicyId>,
+    profiles: BTreeSet<&'f ProfileId>,
+}
+
 // === impl Class ===
 
 impl Class {
     pub(super) fn of_one(end: End) -> Self {
-        Self { members: vec![end] }
+        Self { members: vec![end], affected: false }
     }
 
     /// A pair of endpoints of two classes, and how many there are; none for one endpoint with itself, and for two of
@@ -85,7 +97,9 @@ pub(super) fn classes(before: &Facts, after: &Facts) -> Vec<Class> {
         };
         classes.entry(sort).or_default().push(end);
     }
-    classes.into_values().map(|members| Class { members }).collect()
+    let change = Change::between(before, after);
+    let affects = |members: &[End]| members.first().is_some_and(|end| change.affects(end));
+    classes.into_values().map(|members| Class { affected: affects(&members), members }).collect()
 }
 
 // === impl Background ===
@@ -140,4 +154,52 @@ impl<'r> Background<'r> {
             addresses: addresses.into_iter().map(holding).collect(),
         })
     }
+}
+
+// === impl Change ===
+
+impl<'f> Change<'f> {
+    fn between(before: &'f Facts, after: &'f Facts) -> Self {
+        let (before, after) = (&*before.records, &*after.records);
+        let policies = changed(&before.policies, &after.policies);
+        let profiles = changed(&before.profile_rules, &after.profile_rules);
+        let of_hosts = |records: &Records| {
+            let changed = || policies.iter().filter_map(|id| records.policies.get(*id));
+            records.host_endpoints.values().any(|endpoint| {
+                let own = (&endpoint.labels, &*endpoint.profiles);
+                endpoint.profiles.iter().any(|profile| profiles.contains(profile))
+                    || changed().any(|policy| records.selects(&policy.selector, own))
+            })
+        };
+        let everywhere = before.workloads != after.workloads
+            || before.host_endpoints != after.host_endpoints
+            || before.profile_labels != after.profile_labels
+            || before.profile_tags != after.profile_tags
+            || before.hosts != after.hosts
+            || of_hosts(before)
+            || of_hosts(after);
+        Self { before, after, everywhere, policies, profiles }
+    }
+
+    /// Whether verdicts on an endpoint can be others than before because of what governs it.
+    fn affects(&self, end: &End) -> bool {
+        let Party::Workload(host, id) = &end.party else { return self.everywhere };
+        let selected =
+            |records: &Records| {
+                let Some(workload) = records.workloads.get(&(host.clone(), id.clone())) else { return true };
+                workload.profiles.iter().any(|profile| self.profiles.contains(profile))
+                    || self.policies.iter().filter_map(|id| records.policies.get(*id)).any(|policy| {
+                        records.selects(&policy.selector, (&workload.labels, &workload.profiles))
+                    })
+            };
+        self.everywhere || selected(self.before) || selected(self.after)
+    }
+}
+
+/// The keys whose values are not the same.
+fn changed<'f, K: Ord, V: PartialEq>(
+    before: &'f BTreeMap<K, V>,
+    after: &'f BTreeMap<K, V>,
+) -> BTreeSet<&'f K> {
+    before.keys().chain(after.keys()).filter(|key| before.get(key) != after.get(key)).collect()
 }

@@ -61,18 +61,22 @@ impl Facts {
                 return Ok(Err(None));
             }
         };
-        let mut facts = Self::default();
+        let mut values = BTreeMap::new();
         let mut visit = |entry: margay_store::kv::EntryRef<'_>| {
-            facts.values.insert(entry.key.to_owned(), entry.value.to_owned());
+            values.insert(entry.key.to_owned(), entry.value.to_owned());
         };
         let listed = session.block_on(client.store().kv().list(ROOT, &mut visit));
-        if let Err(error) = listed {
-            return Ok(Err(Some(format!("reading the datastore: {}", error.to_string().trim_end()))));
-        }
+        Ok(match listed {
+            Ok(_) => Ok(Self::of(values)),
+            Err(error) => Err(Some(format!("reading the datastore: {}", error.to_string().trim_end()))),
+        })
+    }
+
+    /// What values by their paths say.
+    pub(crate) fn of(values: BTreeMap<String, String>) -> Self {
         let mut records = Records::default();
-        facts.values.iter().for_each(|(path, value)| records.put(path, Some(value)));
-        facts.records = Arc::new(records);
-        Ok(Ok(facts))
+        values.iter().for_each(|(path, value)| records.put(path, Some(value)));
+        Self { records: Arc::new(records), values, positions: BTreeMap::new() }
     }
 
     /// Adds the documents of a file, as apply would write them; `Err` after the person was told.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use margay_intent::HostName;
+use margay_intent::{Direction, HostName};
 use margay_net::IfName;
 use margay_policy::evaluate::{
     EndpointId, Evaluation, Packet, Path, Records, Step, Verdict, World, protocol,
 };
+use margay_policy::record::{List, Rule};
 
 use super::facts::Facts;
 use super::party::{End, Party};
@@ -122,8 +123,7 @@ impl<'f> Judge<'f> {
         let both = hosts.get(1).filter(|second| *second != first);
         let mut said = Vec::new();
         for host in [Some(first), both].into_iter().flatten() {
-            let facts = self.facts;
-            let world = self.worlds.entry(host.clone()).or_insert_with(|| world(facts, host));
+            let world = self.world(host);
             let Some((path, assumed)) = path(world, from, to) else { continue };
             let evaluation = world.evaluate(&packet, &path);
             let dropped = evaluation.verdict == Verdict::Drop;
@@ -138,6 +138,72 @@ impl<'f> Judge<'f> {
         let allowed = said.iter().all(|said| said.evaluation.verdict != Verdict::Drop);
         Ok(Answer { allowed, source, destination, said })
     }
+
+    /// The ports at which a verdict can change: the first of each piece of the port space, in order. `None` when there
+    /// are too many pieces.
+    pub(crate) fn pieces(&mut self, from: &End, to: &End) -> Option<Vec<u16>> {
+        let mut starts = BTreeSet::from([1]);
+        for host in [host_of(from), host_of(to)].into_iter().flatten() {
+            cut(self.world(host), [from, to], &mut starts);
+        }
+        (starts.len() <= MOST_PIECES).then(|| starts.into_iter().collect())
+    }
+
+    fn world(&mut self, host: &HostName) -> &World {
+        let facts = self.facts;
+        self.worlds.entry(host.clone()).or_insert_with(|| world(facts, host))
+    }
+}
+
+/// The first port of each piece of the port space that the rules of one host cut: those of policies and profiles that
+/// govern the two ends there, or host endpoints.
+fn cut(world: &World, ends: [&End; 2], starts: &mut BTreeSet<u16>) {
+    let mut add = |first: u16, last: u16| {
+        starts.insert(first.max(1));
+        starts.extend(last.checked_add(1));
+    };
+    for rule in rules(world, ends) {
+        let ranges = rule.destination.ports.iter().chain(&rule.destination.not_ports);
+        ranges.for_each(|range| add(range.first, range.last));
+    }
+    let settings = &world.settings;
+    for (_, port) in settings.failsafe_inbound.iter().chain(&settings.failsafe_outbound) {
+        add(*port, *port);
+    }
+    if settings.openstack {
+        // DNS, DHCP and metadata.
+        let metadata = settings.metadata.map(|(_, port)| port);
+        [53, 67, 547, 80].into_iter().chain(metadata).for_each(|port| add(port, port));
+    }
+}
+
+/// The rules that can have a say at a host.
+fn rules<'w>(world: &'w World, ends: [&End; 2]) -> Vec<&'w Rule> {
+    let records = &world.records;
+    let local = records.host_endpoints.iter().filter(|((host, _), _)| *host == world.host);
+    let mut governed: Vec<_> =
+        local.map(|((_, id), endpoint)| (EndpointId::Host(id.clone()), &endpoint.profiles)).collect();
+    for end in ends {
+        if let Party::Workload(host, id) = &end.party
+            && *host == world.host
+            && let Some(workload) = records.workloads.get(&(host.clone(), id.clone()))
+        {
+            governed.push((EndpointId::Workload(id.clone()), &workload.profiles));
+        }
+    }
+    let mut rules = Vec::new();
+    for (id, profiles) in governed {
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for list in [List::Normal, List::Untracked, List::PreDnat] {
+                for policy in world.policies_of(&id, direction, list) {
+                    rules.extend(records.policies.get(&policy).into_iter().flat_map(|p| p.rules(direction)));
+                }
+            }
+            let profiles = profiles.iter().filter_map(|id| records.rules_of_profile(id, direction));
+            rules.extend(profiles.flatten());
+        }
+    }
+    rules
 }
 
 /// The addresses of the packet: IPv4 where both ends have it and the protocol goes with it.
@@ -255,32 +321,4 @@ fn workload_interface(records: &Records, party: &Party) -> Option<IfName> {
 /// The full name of an endpoint that a step is about.
 pub(crate) fn full_name(host: &HostName, id: &EndpointId) -> String {
     format!("{host}/{id}")
-}
-
-/// The ports at which a verdict can change: the first of each piece of the port space, in order. `None` when there are
-/// too many pieces.
-pub(crate) fn pieces(records: &Records, settings: &margay_policy::evaluate::Settings) -> Option<Vec<u16>> {
-    let mut starts = BTreeSet::from([1]);
-    let policies = records.policies.values().flat_map(|policy| policy.ingress.iter().chain(&policy.egress));
-    let profiles = records.profile_rules.values().flat_map(|rules| rules.ingress.iter().chain(&rules.egress));
-    for rule in policies.chain(profiles) {
-        for range in rule.destination.ports.iter().chain(&rule.destination.not_ports) {
-            starts.insert(range.first);
-            starts.extend(range.last.checked_add(1));
-        }
-    }
-    for (_, port) in settings.failsafe_inbound.iter().chain(&settings.failsafe_outbound) {
-        starts.insert(*port);
-        starts.extend(port.checked_add(1));
-    }
-    // OpenStack's DNS, DHCP and metadata.
-    if settings.openstack {
-        let metadata = settings.metadata.map(|(_, port)| port);
-        for port in [53, 67, 547, 80].into_iter().chain(metadata) {
-            starts.insert(port);
-            starts.extend(port.checked_add(1));
-        }
-    }
-    starts.remove(&0);
-    (starts.len() <= MOST_PIECES).then(|| starts.into_iter().collect())
 }
