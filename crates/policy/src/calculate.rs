@@ -6,6 +6,7 @@
 //! changed to the policies, profiles and sets that come into use or go out of it. A change costs what it matches.
 
 mod cluster;
+mod few;
 mod output;
 mod policies;
 mod program;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use margay_intent::ProfileId;
 
+use super::few::Few;
 use super::program::Program;
 use super::sets::SetIndex;
 use super::slab::{IntMap, Slab};
@@ -49,7 +50,7 @@ pub(super) struct Endpoint {
     slots: Box<[Slot]>,
     addresses: Addresses,
     /// The active sets whose selectors it satisfies, sorted.
-    pub(super) matches: Box<[SetIndex]>,
+    pub(super) matches: Few<SetIndex>,
     host: u32,
     labels: u32,
     workload: bool,
@@ -192,7 +193,7 @@ impl Cluster {
             slots: Box::default(),
             labels: 0,
             addresses: Addresses::Many(Box::default()),
-            matches: Box::default(),
+            matches: Few::default(),
             workload: place.workload,
         };
         self.workloads += usize::from(place.workload);

@@ -11,13 +11,14 @@ use margay_intent::{self as intent, Members, SetChange, SetId};
 use margay_selector::Expr;
 
 use super::cluster::{Cluster, EndpointIndex};
+use super::few::Few;
 use super::program::Program;
 use super::slab::{IntMap, Slab};
 use super::wants::{WantIndex, Wants};
 use crate::compile;
 
 /// A set in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SetIndex(u32);
 
 /// All sets in use.
@@ -100,17 +101,17 @@ impl Sets {
         }
         let mut matches = self.index.candidates(cluster, endpoint);
         matches.retain(|index| cluster.satisfies(endpoint, &self.sets[index.0].program));
-        self.set_matches(cluster, endpoint, matches.into());
+        self.set_matches(cluster, endpoint, Few::from_sorted(&matches));
     }
 
     /// Undoes every match of an endpoint, before its addresses change or it goes.
     pub(super) fn clear(&mut self, cluster: &mut Cluster, endpoint: EndpointIndex) {
         if !cluster.endpoint(endpoint).matches.is_empty() {
-            self.set_matches(cluster, endpoint, Box::default());
+            self.set_matches(cluster, endpoint, Few::default());
         }
     }
 
-    fn set_matches(&mut self, cluster: &mut Cluster, endpoint: EndpointIndex, new: Box<[SetIndex]>) {
+    fn set_matches(&mut self, cluster: &mut Cluster, endpoint: EndpointIndex, new: Few<SetIndex>) {
         let old = std::mem::replace(&mut cluster.endpoint_mut(endpoint).matches, new);
         let entry = cluster.endpoint(endpoint);
         let differs = old
@@ -160,11 +161,7 @@ impl Sets {
                     continue;
                 }
                 let entry = cluster.endpoint_mut(endpoint);
-                let mut matches = Vec::with_capacity(entry.matches.len() + 1);
-                matches.extend_from_slice(&entry.matches);
-                let at = matches.partition_point(|other| *other < index);
-                matches.insert(at, index);
-                entry.matches = matches.into();
+                entry.matches = entry.matches.with(index);
                 members.extend(entry.addresses());
             }
             changes.insert(set.id.clone(), SetChange::Replace(members));
@@ -181,7 +178,7 @@ impl Sets {
             for endpoint in cluster.wanted(&set.wants) {
                 let entry = cluster.endpoint_mut(endpoint);
                 if entry.matches.binary_search(&index).is_ok() {
-                    entry.matches = entry.matches.iter().copied().filter(|other| *other != index).collect();
+                    entry.matches = entry.matches.without(index);
                 }
             }
             changes.insert(set.id, SetChange::Remove);

@@ -180,20 +180,19 @@ impl<T: Copy + Ord> WantIndex<T> {
         }
     }
 
-    /// The items that an endpoint may satisfy, each once.
+    /// The items that an endpoint may satisfy, sorted, each once.
     pub(super) fn candidates(&self, cluster: &Cluster, endpoint: EndpointIndex) -> Vec<T> {
         let mut found = self.rest.clone();
-        if self.by_pair.is_empty() && self.by_key.is_empty() {
-            return found;
+        if !self.by_pair.is_empty() || !self.by_key.is_empty() {
+            cluster.each_pair(endpoint, |pair| {
+                if let Some(items) = self.by_pair.get(&pair) {
+                    found.extend_from_slice(items);
+                }
+                if let Some(items) = self.by_key.get(&cluster.vocabulary.key(pair)) {
+                    found.extend_from_slice(items);
+                }
+            });
         }
-        cluster.each_pair(endpoint, |pair| {
-            if let Some(items) = self.by_pair.get(&pair) {
-                found.extend_from_slice(items);
-            }
-            if let Some(items) = self.by_key.get(&cluster.vocabulary.key(pair)) {
-                found.extend_from_slice(items);
-            }
-        });
         found.sort_unstable();
         found.dedup();
         found
