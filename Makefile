@@ -20,9 +20,11 @@ stamp = MARGAY_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || echo unknown
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: ## build, then play with real documents on a throw-away embedded store
+demo: ## build, then play with real documents on a throw-away store, and with real packets on a throw-away host
 	@$(stamp) $(CARGO) build --release --locked --quiet -p margay
+	@$(CARGO) build --release --locked --quiet -p margay-testkit --example demo_host
 	@scripts/demo.sh $(release)
+	@target/release/examples/demo_host $(release)
 
 test: test-needs lint ## what a merge has to pass: lints, documentation, every test, generated files
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \

@@ -43,16 +43,23 @@ pub fn enclosed(test: &str) -> bool {
 
 /// Runs a whole program again inside such namespaces: its exit status outside, none inside.
 ///
+/// A machine that allows no namespaces is told, and that is a failure under `CI` alone.
+///
 /// # Panics
-/// When there are no namespaces to be had.
+/// When the program cannot be started again.
 #[must_use]
+#[expect(clippy::print_stderr, reason = "what is skipped is told")]
 pub fn enclosed_program() -> Option<ExitCode> {
     let program = "program";
     if std::env::var_os(MARK).is_some_and(|name| name == *program) {
         mount("tmpfs", "/run");
         return None;
     }
-    assert!(possible(), "network namespaces cannot be made here");
+    if !possible() {
+        eprintln!("SKIPPED: network namespaces cannot be made on this machine");
+        let fails = std::env::var_os("CI").is_some();
+        return Some(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+    }
     let this = std::env::current_exe().expect("a program knows its executable");
     let status = unshare().arg(this).args(std::env::args_os().skip(1)).env(MARK, program).status();
     let code = status.expect("starting unshare").code().and_then(|code| u8::try_from(code).ok());
