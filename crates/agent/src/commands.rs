@@ -14,7 +14,7 @@ use crate::parameters::{Name, Parameters, explain};
 use crate::source::{Source, SourceError, chain, host};
 use crate::status as page;
 
-pub use host::{CleanupOptions, cleanup};
+pub use host::{CleanupOptions, cleanup, plan};
 
 /// The exit status when there is nobody to ask or the question cannot be answered.
 pub(crate) const UNANSWERED: ExitCode = ExitCode(2);

@@ -31,7 +31,9 @@ mod source;
 mod status;
 
 pub use arguments::run;
-pub use commands::{CONFIG_FILE, CleanupOptions, ConfigOptions, StatusOptions, cleanup, config, status};
+pub use commands::{
+    CONFIG_FILE, CleanupOptions, ConfigOptions, StatusOptions, cleanup, config, plan, status,
+};
 pub use margay_daemon::log::Format as LogFormat;
 pub use run::{RunOptions, run_with};
 

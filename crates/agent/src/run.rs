@@ -29,7 +29,7 @@ use crate::parameters::{Name, Parameters, Texts};
 use crate::programming::Programming;
 use crate::reports::Reports;
 use crate::settings;
-use crate::source::{Source, SourceError, chain, host};
+use crate::source::{Source, SourceError, chain, host, jitter};
 use crate::status::{self, StatusPage};
 
 /// How long a failed start waits before it begins again.
@@ -449,13 +449,4 @@ fn store_name(store: &AnyStore) -> &'static str {
         AnyStore::Sqlite(_) => "sqlite",
         AnyStore::Memory(_) => "memory",
     }
-}
-
-/// Random numbers for delays.
-fn jitter(random: fn(&mut [u8])) -> Box<dyn FnMut() -> u32 + Send> {
-    Box::new(move || {
-        let mut bytes = [0; 4];
-        random(&mut bytes);
-        u32::from_ne_bytes(bytes)
-    })
 }

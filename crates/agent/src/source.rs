@@ -6,6 +6,7 @@ use std::sync::Arc;
 use margay_client::{AnyStore, DatastoreKind, Invocation, OpenError, Settings, SettingsError, open};
 use margay_model::Key;
 use margay_model::key::directory;
+use margay_store::backoff::Jitter;
 use margay_store::flat::Random;
 use margay_store::kv::{EntryRef, KvError};
 use margay_store::{Datastore as _, Kv as _};
@@ -138,4 +139,13 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Random numbers for delays.
+pub(crate) fn jitter(random: fn(&mut [u8])) -> Jitter {
+    Box::new(move || {
+        let mut bytes = [0; 4];
+        random(&mut bytes);
+        u32::from_ne_bytes(bytes)
+    })
 }

@@ -9,6 +9,7 @@ mod documents;
 mod events;
 mod keys;
 mod meaning;
+mod parameters;
 mod selectors;
 mod settings;
 mod stored;
@@ -19,6 +20,7 @@ pub use blocks::blocks;
 pub use documents::documents;
 pub use events::events;
 pub use keys::keys;
+pub use parameters::parameters;
 pub use selectors::selectors;
 pub use settings::settings;
 pub use stored::stored;
@@ -28,12 +30,13 @@ pub use templates::templates;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in `tests/data/fuzz`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("arguments", arguments),
     ("blocks", blocks),
     ("documents", documents),
     ("events", events),
     ("keys", keys),
+    ("parameters", parameters),
     ("selectors", selectors),
     ("settings", settings),
     ("stored", stored),
