@@ -286,7 +286,7 @@ impl Collector {
     /// All of them.
     pub(super) fn finish(mut self) -> Elements {
         // At one key the end of a range comes before the beginning of the next.
-        self.ends.sort_by(|left, right| (left.0, !left.1).cmp(&(right.0, !right.1)));
+        self.ends.sort_by_key(|(key, end, _)| (*key, !end));
         let mut open: Option<(Key, Option<Data>)> = None;
         for (key, end, data) in self.ends {
             if let Some((first, data)) = open.take() {

@@ -160,6 +160,12 @@ impl AnonymousSet {
         Self { key, data: Some(DataType::Verdict), interval: false, elements }
     }
 
+    /// Its elements in order; ranges are apart.
+    #[must_use]
+    pub fn elements(&self) -> &[Element] {
+        &self.elements
+    }
+
     /// True when nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

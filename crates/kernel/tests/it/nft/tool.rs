@@ -23,6 +23,7 @@ pub(crate) fn list() -> String {
 }
 
 /// Whether the tool is there. A test that wants it fails without it under CI, and says so loudly elsewhere.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 pub(crate) fn is_missing(test: &str) -> bool {
     let missing = Command::new("nft").arg("--version").output().is_err();
     assert!(!missing || std::env::var_os("CI").is_none(), "the nft tool is missing");
