@@ -68,6 +68,7 @@ pub fn never_matches(rule: &Rule) -> Option<&'static str> {
 
 /// The families in which a rule exists, or why in none.
 fn families(rule: &Rule) -> Result<Families, &'static str> {
+    // COMPAT(protocol-twice): upstream's rule with both cannot be loaded.
     if rule.protocol.is_some_and(|is| rule.not_protocol.is_some_and(|not| is.number == not.number)) {
         return Err("protocol and !protocol are the same");
     }

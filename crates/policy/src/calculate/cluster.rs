@@ -416,20 +416,26 @@ impl Cluster {
         }
     }
 
-    /// All endpoints that have what a selector wants.
+    /// All endpoints that have what a selector wants, each once.
     pub(super) fn wanted(&self, wants: &Wants) -> Vec<EndpointIndex> {
         if let Wants::Anything = wants {
             return self.all().collect();
         }
-        let mut found = Vec::new();
+        let (mut found, mut lists) = (Vec::new(), 0);
+        let mut add = |list: &[EndpointIndex]| {
+            found.extend_from_slice(list);
+            lists += usize::from(!list.is_empty());
+        };
         wants.each_pair(&self.vocabulary, |pair| {
-            found.extend_from_slice(self.vocabulary.endpoints(pair));
+            add(self.vocabulary.endpoints(pair));
             for profile in self.profiles_with(pair) {
-                found.extend_from_slice(&self.profiles[profile.0].endpoints);
+                add(&self.profiles[profile.0].endpoints);
             }
         });
-        found.sort_unstable();
-        found.dedup();
+        if lists > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
         found
     }
 
@@ -445,7 +451,7 @@ impl Cluster {
         if let Some(pair) = endpoint.own_pairs().find(has) {
             return Some(pair);
         }
-        // COMPAT(inheritance): profile by profile, within one its labels before its tags (`spec/policy.md` 2).
+        // Profile by profile, within one its labels before its tags (`spec/policy.md` 2).
         endpoint.profiles().find_map(|profile| {
             let profile = &self.profiles[profile.0];
             profile.labels.iter().copied().find(has).or_else(|| profile.tags.iter().copied().find(has))

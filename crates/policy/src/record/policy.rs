@@ -9,6 +9,7 @@ use super::rule::{Verdict, rule};
 use super::{Effect, Faults, Labels, List, Policy, ProfileRules, Rule, Tags};
 
 /// A policy. One whose selector can be read governs whatever else is wrong; then it denies.
+// COMPAT(invalid-policies): upstream takes one that it cannot read for deleted, and what it refused is allowed.
 pub(super) fn policy(value: &str, faults: &mut Faults<'_>) -> Option<Policy> {
     let read = Members::read(value)
         .and_then(|members| members.ok_or_else(|| FieldFault("the value is null".to_owned())))
