@@ -90,7 +90,7 @@ fn main() {
     });
     change("local labels", &mut calculator, &mut |round| {
         let i = here[round % here.len()];
-        endpoint(i, 0, (round + 1) % APPS)
+        endpoint(i, 0, (round + round / here.len() + 1) % APPS)
     });
     change("policy", &mut calculator, &mut |round| {
         let (key, value) = policy(round * 31 % policies);
