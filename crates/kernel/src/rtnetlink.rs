@@ -46,7 +46,8 @@ pub enum Request {
     AddRoute(Route),
     /// Add a route, in the place of one with its key if there is one.
     ReplaceRoute(Route),
-    /// Remove the route that is equal in all fields.
+    /// Remove a route with that table, destination and protocol, and with that metric, link and gateway where there are
+    /// any. For IPv4 scope and kind are compared too; nothing ever compares `onlink`.
     DeleteRoute(Route),
     /// Add a permanent or proxy entry, in the place of any other for that address.
     ReplaceNeighbour(Neighbour),

@@ -2,6 +2,7 @@
 
 mod conntrack;
 mod isolated;
+mod lockstep;
 mod namespace;
 mod nft;
 mod rtnetlink;

@@ -347,6 +347,15 @@ impl World {
         let same = |other: &&Address| other.link == address.link && other.net == address.net;
         let old = addresses.iter().find(same).copied().ok_or(Errno::ADDRNOTAVAIL)?;
         addresses.remove(&old);
+        let v4 = |address: &Address| address.link == old.link && address.net.version() == IpVersion::V4;
+        if v4(&old) && !addresses.iter().any(v4) {
+            // With its last address a link gives up IPv4, in silence.
+            let space = &mut self.spaces[place];
+            space.neighbours.retain(|(link, address, _), _| *link != old.link || address.is_ipv6());
+            space
+                .routes
+                .retain(|(_, net, _), route| route.link != Some(old.link) || net.version() == IpVersion::V6);
+        }
         self.tell(place, Notice::AddressGone(old));
         Ok(())
     }
@@ -372,25 +381,31 @@ impl World {
             return if route.link.is_some() || route.gateway.is_some() { Err(Errno::INVAL) } else { Ok(()) };
         }
         let Some(index) = route.link else { return Err(Errno::NODEV) };
+        if let Some(gateway) = route.gateway.filter(|_| v4 && !route.onlink) {
+            // The way to the gateway is looked for before the link is.
+            if route.scope >= RouteScope::LINK {
+                return Err(Errno::INVAL);
+            }
+            if !self.is_on_link(place, index, gateway) {
+                return Err(Errno::NETUNREACH);
+            }
+        }
         let node = self.spaces[place].links.get(&index).ok_or(Errno::NODEV)?;
-        if !node.link.up {
-            return Err(Errno::NETDOWN);
+        let near = |gateway: &IpAddr| matches!(gateway, IpAddr::V6(ip) if ip.is_unicast_link_local());
+        if let Some(gateway) = route.gateway.filter(|gateway| !v4 && !route.onlink && !near(gateway))
+            && !self.is_on_link(place, index, gateway)
+        {
+            return Err(Errno::HOSTUNREACH);
         }
-        let Some(gateway) = route.gateway else { return Ok(()) };
-        if v4 && route.scope >= RouteScope::LINK {
-            return Err(Errno::INVAL);
-        }
-        let near = matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local());
-        if near || route.onlink || self.is_on_link(place, index, gateway) {
-            return Ok(());
-        }
-        Err(if v4 { Errno::NETUNREACH } else { Errno::HOSTUNREACH })
+        if node.link.up { Ok(()) } else { Err(Errno::NETDOWN) }
     }
 
     /// Whether an address can be reached on the link itself.
     fn is_on_link(&self, place: Place, index: IfIndex, address: IpAddr) -> bool {
         let space = &self.spaces[place];
-        space.addresses.iter().any(|a| a.link == index && a.net.contains_ip(address))
+        let up = space.links.get(&index).is_some_and(|node| node.link.up);
+        // The network of an address is on the link while that is up.
+        (up && space.addresses.iter().any(|a| a.link == index && a.net.contains_ip(address)))
             || space.routes.values().any(|route| {
                 route.link == Some(index)
                     && route.gateway.is_none()
@@ -401,11 +416,9 @@ impl World {
 
     fn delete_route(&mut self, place: Place, route: Route) -> Result<(), Errno> {
         let routes = &mut self.spaces[place].routes;
-        if routes.get(&route.key()) != Some(&route) {
-            return Err(Errno::SRCH);
-        }
-        routes.remove(&route.key());
-        self.tell(place, Notice::RouteGone(route));
+        let found = routes.values().copied().find(|other| is_meant(&route, other)).ok_or(Errno::SRCH)?;
+        routes.remove(&found.key());
+        self.tell(place, Notice::RouteGone(found));
         Ok(())
     }
 
@@ -447,6 +460,17 @@ fn same_address(one: &Address, other: &Address) -> bool {
     one.link == other.link
         && one.net.address() == other.net.address()
         && (one.net.version() == IpVersion::V6 || one.net.prefix() == other.net.prefix())
+}
+
+/// Whether the kernel takes the first for a description of the second, when it is to delete: what is not said is not
+/// compared, and IPv6 compares neither scope nor kind.
+fn is_meant(said: &Route, route: &Route) -> bool {
+    let v4 = said.destination.version() == IpVersion::V4;
+    (said.table, said.destination, said.protocol) == (route.table, route.destination, route.protocol)
+        && (said.metric == 0 || said.metric == route.metric)
+        && said.link.is_none_or(|link| route.link == Some(link))
+        && said.gateway.is_none_or(|gateway| route.gateway == Some(gateway))
+        && (!v4 || (said.scope, said.kind) == (route.scope, route.kind))
 }
 
 /// Proxy entries stand in a table of their own.
