@@ -236,6 +236,14 @@ impl Datastore for AnyStore {
         each!(self, s => s.put_record(key, value, when).await)
     }
 
+    async fn put_records(&self, records: &[(Key, String, Precondition)]) -> (usize, StoreResult<()>) {
+        each!(self, s => s.put_records(records).await)
+    }
+
+    fn batches(&self) -> bool {
+        each!(self, s => s.batches())
+    }
+
     async fn delete_record(&self, key: &Key, when: Precondition) -> StoreResult<()> {
         each!(self, s => s.delete_record(key, when).await)
     }
@@ -302,6 +310,10 @@ impl Kv for AnyKv<'_> {
 
     async fn put_all(&self, puts: &[Put]) -> (usize, KvResult<()>) {
         each!(self, kv => kv.put_all(puts).await)
+    }
+
+    fn batches(&self) -> bool {
+        each!(self, kv => kv.batches())
     }
 
     async fn delete(&self, key: &str, when: Precondition) -> KvResult<()> {

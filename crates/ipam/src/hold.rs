@@ -64,6 +64,17 @@ impl Keeper {
         &self.id
     }
 
+    /// The write that makes a handle of which nothing is known name a block, for a store that commits it together with
+    /// the block's: nothing can come between the two, and the handle's revision is above the one the block was read at.
+    pub(crate) fn first_hold(&self, block: Cidr, count: usize) -> Option<(Key, String, Precondition)> {
+        if self.known.is_some() {
+            return None;
+        }
+        let mut handle = Handle::default();
+        handle.set(block, count);
+        Some((self.key(), handle.encode(), Precondition::Absent))
+    }
+
     /// Before addresses are written into a block read at `above`: makes the handle name it, with at least `count`.
     /// Returns the revision at which it does.
     pub(crate) async fn hold<D: Datastore>(

@@ -171,6 +171,10 @@ impl Kv for SqliteKv {
         (written, Ok(()))
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
+
     async fn delete(&self, key: &str, when: Precondition) -> Result<()> {
         check_key(key)?;
         self.write(|writer| writer.delete(key, when)).await

@@ -239,6 +239,26 @@ pub trait Datastore: Send + Sync {
         when: Precondition,
     ) -> impl Future<Output = Result<Revision>> + Send;
 
+    /// Writes records in order until one fails; returns how many were written, and why it stopped.
+    fn put_records(
+        &self,
+        records: &[(Key, String, Precondition)],
+    ) -> impl Future<Output = (usize, Result<()>)> + Send {
+        async move {
+            for (written, (key, value, when)) in records.iter().enumerate() {
+                if let Err(error) = self.put_record(key, value, *when).await {
+                    return (written, Err(error));
+                }
+            }
+            (records.len(), Ok(()))
+        }
+    }
+
+    /// True when [`Datastore::put_records`] of several takes no longer than of one: they are committed together.
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// Removes one record. `when` may be `None` or `Revision`.
     fn delete_record(&self, key: &Key, when: Precondition) -> impl Future<Output = Result<()>> + Send;
 

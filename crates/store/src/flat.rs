@@ -19,7 +19,7 @@ use crate::datastore::{
     Datastore, Error, Listed, Record, RecordEvent, RecordSet, RecordUpdate, RecordWatch, Result, Stored,
     Write,
 };
-use crate::kv::{EntryRef, Kv, KvError, Precondition, Revision};
+use crate::kv::{EntryRef, Kv, KvError, Precondition, Put, Revision};
 use crate::syncer::{self, SyncEvent, Syncer};
 
 /// A source of 16 random bytes.
@@ -130,6 +130,20 @@ impl<K: Kv> Datastore for Flat<K> {
 
     async fn put_record(&self, key: &Key, value: &str, when: Precondition) -> Result<Revision> {
         self.kv.put(&key.path(), value, when, None).await.map_err(|error| Error::of(error, key))
+    }
+
+    async fn put_records(&self, records: &[(Key, String, Precondition)]) -> (usize, Result<()>) {
+        let puts: Vec<Put> = records
+            .iter()
+            .map(|(key, value, when)| Put { key: key.path(), value: value.clone(), when: *when })
+            .collect();
+        let (written, outcome) = self.kv.put_all(&puts).await;
+        // The one behind those that were written is the one that failed.
+        (written, outcome.map_err(|error| Error::of(error, &records[written.min(records.len() - 1)].0)))
+    }
+
+    fn batches(&self) -> bool {
+        self.kv.batches()
     }
 
     async fn delete_record(&self, key: &Key, when: Precondition) -> Result<()> {

@@ -247,6 +247,11 @@ pub trait Kv: Send + Sync {
     /// that a crash could lose.
     fn put_all(&self, puts: &[Put]) -> impl Future<Output = (usize, Result<()>)> + Send;
 
+    /// True when [`Kv::put_all`] of several writes takes no longer than one write: they are committed together.
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// Removes a value, or a directory with everything below it. Absent is [`KvError::NotFound`].
     /// `when` may be `None` or `Revision`.
     fn delete(&self, key: &str, when: Precondition) -> impl Future<Output = Result<()>> + Send;
@@ -297,6 +302,10 @@ impl<K: Kv> Kv for Arc<K> {
 
     async fn put_all(&self, puts: &[Put]) -> (usize, Result<()>) {
         K::put_all(self, puts).await
+    }
+
+    fn batches(&self) -> bool {
+        K::batches(self)
     }
 
     async fn delete(&self, key: &str, when: Precondition) -> Result<()> {

@@ -8,7 +8,7 @@ use super::{AssignFailure, Owner, TIMESTAMP};
 use crate::block::{self, Attribute, Block};
 use crate::hold::{Keeper, Seen};
 use crate::retry::Retry;
-use crate::stored::{self, Held};
+use crate::stored::{self, Held, unless_raced};
 use crate::{Error, Result};
 
 /// How often a block is read again when a write's answer got lost, before the request gives up.
@@ -53,6 +53,9 @@ impl<'a, D: Datastore> Taker<'a, D> {
     pub(super) async fn read_ahead(&mut self, cidr: margay_net::Cidr) -> Result<Option<Held>> {
         let read = stored::block(self.store, cidr);
         let Some(keeper) = &mut self.keeper else { return read.await };
+        if self.store.batches() {
+            return read.await;
+        }
         let (held, kept) = tokio::join!(read, keeper.hold(self.store, cidr, 1, None));
         kept?;
         let held = held?;
@@ -117,28 +120,15 @@ impl<'a, D: Datastore> Taker<'a, D> {
                     return Ok(None);
                 }
             };
-            if let Some(keeper) = &mut self.keeper {
-                let count = attempt.block.held_by(keeper.id());
-                keeper.hold(self.store, attempt.block.cidr(), count, Some(held.revision)).await?;
-                kept = true;
-            }
-            let seen = Precondition::Revision(held.revision);
-            match self.store.put_record(&key, &attempt.block.encode(), seen).await {
-                Ok(revision) => {
-                    // A release in between may have left the handle counting too many.
-                    if let Some(keeper) = &mut self.keeper {
-                        let count = attempt.block.held_by(keeper.id());
-                        // The addresses are assigned, whatever becomes of this.
-                        let _ = keeper.correct(self.store, attempt.block.cidr(), count, revision).await;
-                    }
-                    return Ok(Some(attempt.addresses));
-                }
-                Err(datastore::Error::Conflict { .. } | datastore::Error::DoesNotExist { .. }) => {
-                    self.conflicts += 1;
-                }
+            kept |= self.keeper.is_some();
+            match self.write(&held, &attempt).await {
+                Ok(true) => return Ok(Some(attempt.addresses)),
+                Ok(false) => self.conflicts += 1,
                 // The answer is lost, the write perhaps not.
-                Err(datastore::Error::Unavailable { .. }) if self.unique && lost < LOST => lost += 1,
-                Err(error) => return Err(Error::from(error).into()),
+                Err(Error::Store(datastore::Error::Unavailable { .. })) if self.unique && lost < LOST => {
+                    lost += 1
+                }
+                Err(error) => return Err(error.into()),
             }
             retry.wait(&key).await?;
             let Some(now) = self.read_again(&held, &mut retry, &mut lost).await? else {
@@ -151,6 +141,40 @@ impl<'a, D: Datastore> Taker<'a, D> {
                 return Ok(Some(attempt.addresses));
             }
             held = now;
+        }
+    }
+
+    /// Makes the handle name the block and writes the block; false when others wrote it before.
+    async fn write(&mut self, held: &Held, attempt: &Attempt) -> Result<bool> {
+        let (cidr, seen) = (attempt.block.cidr(), Precondition::Revision(held.revision));
+        let Some(keeper) = &mut self.keeper else {
+            let outcome = self.store.put_record(&held.key(), &attempt.block.encode(), seen).await;
+            return unless_raced(outcome.map(|_| ()));
+        };
+        let count = attempt.block.held_by(keeper.id());
+        let first = if self.store.batches() { keeper.first_hold(cidr, count) } else { None };
+        if let Some(first) = first {
+            let both = [first, (held.key(), attempt.block.encode(), seen)];
+            match self.store.put_records(&both).await {
+                (_, Ok(())) => return Ok(true),
+                (0, Err(datastore::Error::AlreadyExists { .. })) => drop(keeper.read(self.store).await?),
+                (_, Err(error)) => {
+                    // What was written of it is read again before it counts.
+                    unless_raced(Err(error))?;
+                    keeper.read(self.store).await?;
+                    return Ok(false);
+                }
+            }
+        }
+        keeper.hold(self.store, cidr, count, Some(held.revision)).await?;
+        match self.store.put_record(&held.key(), &attempt.block.encode(), seen).await {
+            Ok(revision) => {
+                // A release in between may have left the handle counting too many. The addresses are assigned,
+                // whatever becomes of this.
+                let _ = keeper.correct(self.store, cidr, count, revision).await;
+                Ok(true)
+            }
+            Err(error) => unless_raced(Err(error)),
         }
     }
 

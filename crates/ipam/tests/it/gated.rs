@@ -25,6 +25,7 @@ pub(crate) enum Loss {
 #[derive(Clone)]
 pub(crate) struct Gated {
     pub(crate) inner: MemoryKv,
+    batches: bool,
     gate: Arc<Gate>,
 }
 
@@ -51,7 +52,12 @@ impl Gated {
             calls: AtomicUsize::new(0),
             losses: Mutex::default(),
         };
-        Self { inner: inner.clone(), gate: Arc::new(gate) }
+        Self { inner: inner.clone(), batches: false, gate: Arc::new(gate) }
+    }
+
+    /// One that commits several writes together.
+    pub(crate) fn batching(inner: &MemoryKv) -> Self {
+        Self { batches: true, ..Self::new(inner) }
     }
 
     /// The operation with this number, from 0, gets lost.
@@ -156,10 +162,21 @@ impl Kv for Gated {
     }
 
     async fn put_all(&self, puts: &[Put]) -> (usize, Result<()>) {
-        match self.pass(async { Ok(()) }).await {
-            Ok(()) => self.inner.put_all(puts).await,
-            Err(error) => (0, Err(error)),
+        let mut written = 0;
+        let operation = async {
+            let outcome;
+            (written, outcome) = self.inner.put_all(puts).await;
+            outcome
+        };
+        match self.pass(operation).await {
+            // Nobody says how many were written when nobody answers.
+            Err(error @ KvError::Unavailable { .. }) => (0, Err(error)),
+            outcome => (written, outcome),
         }
+    }
+
+    fn batches(&self) -> bool {
+        self.batches
     }
 
     async fn delete(&self, key: &str, when: Precondition) -> Result<()> {

@@ -14,7 +14,7 @@ use margay_ipam::{
 use margay_model::Key;
 use margay_net::Ip;
 use margay_store::datastore::Datastore;
-use margay_store::kv::{Entry, EntryRef, Kv, Listing, Precondition, Put, Result, Revision};
+use margay_store::kv::{Entry, EntryRef, Kv, KvError, Listing, Precondition, Put, Result, Revision};
 use margay_store::{Flat, MemoryKv};
 use margay_store_etcd::{EtcdConfig, EtcdKv};
 use margay_testkit::etcd::Etcd;
@@ -59,6 +59,8 @@ struct Trouble {
     cut_off: Mutex<BTreeSet<usize>>,
     /// The longest pause, in microseconds.
     pause: u64,
+    /// Several writes are committed together.
+    batches: bool,
 }
 
 impl<K: Kv> Troubled<K> {
@@ -115,7 +117,20 @@ impl<K: Kv> Kv for Troubled<K> {
     }
 
     async fn put_all(&self, puts: &[Put]) -> (usize, Result<()>) {
-        self.inner.put_all(puts).await
+        let mut written = 0;
+        let operation = async {
+            let outcome;
+            (written, outcome) = self.inner.put_all(puts).await;
+            outcome
+        };
+        match self.pass(operation).await {
+            Err(error @ KvError::Unavailable { .. }) => (0, Err(error)),
+            outcome => (written, outcome),
+        }
+    }
+
+    fn batches(&self) -> bool {
+        self.trouble.batches
     }
 
     async fn delete(&self, key: &str, when: Precondition) -> Result<()> {
@@ -258,7 +273,8 @@ async fn history<K: Kv + Clone + 'static>(kv: K, seed: u64, steps: usize, pause:
     let pool = r#"{"cidr":"10.0.0.0/24"}"#;
     plain.put_record(&Key::IpPool { cidr }, pool, Precondition::None).await.expect("an answer");
     let dice = Dice::new(seed);
-    let trouble = Arc::new(Trouble { dice: dice.clone(), cut_off: Mutex::default(), pause });
+    let trouble =
+        Arc::new(Trouble { dice: dice.clone(), cut_off: Mutex::default(), pause, batches: seed % 2 == 1 });
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut working = Vec::new();
     for number in 0..6 {

@@ -194,21 +194,31 @@ async fn judge(kv: &MemoryKv, outcomes: &[(Op, Outcome)], story: &str) {
     assert_eq!(findings, [], "{story}");
 }
 
-fn start(kv: &MemoryKv, op: Op, number: usize) -> (Gated, Actor<Outcome>) {
-    let gated = Gated::new(kv);
+/// How a store takes several writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    OneByOne,
+    Together,
+}
+
+fn start(kv: &MemoryKv, writes: Writes, op: Op, number: usize) -> (Gated, Actor<Outcome>) {
+    let gated = match writes {
+        Writes::OneByOne => Gated::new(kv),
+        Writes::Together => Gated::batching(kv),
+    };
     let actor = gated.start(perform(store(gated.clone()), op, number));
     (gated, actor)
 }
 
 /// Runs `first` for `n` operations, `second` for `m`, then `first` to its end, then `second`, for all `n` and `m`.
-async fn interleave(which: World, first: Op, second: Op) -> usize {
+async fn interleave(which: World, writes: Writes, first: Op, second: Op) -> usize {
     let mut runs = 0;
     for n in 0.. {
         let mut first_done = false;
         for m in 0.. {
             let kv = world(which).await;
-            let (_, one) = start(&kv, first, 1);
-            let (_, two) = start(&kv, second, 2);
+            let (_, one) = start(&kv, writes, first, 1);
+            let (_, two) = start(&kv, writes, second, 2);
             first_done = one.run(n).await;
             let second_done = two.run(m).await;
             let outcomes = [(first, one.finish().await), (second, two.finish().await)];
@@ -240,11 +250,11 @@ const OPS: [Op; 10] = [
 ];
 
 /// Every operation against every other, in one world.
-async fn all_pairs(which: World) {
+async fn all_pairs(which: World, writes: Writes) {
     let mut runs = 0;
     for first in OPS {
         for second in OPS {
-            runs += interleave(which, first, second).await;
+            runs += interleave(which, writes, first, second).await;
         }
     }
     assert!(runs > 1000, "{runs} runs");
@@ -252,22 +262,28 @@ async fn all_pairs(which: World) {
 
 #[tokio::test(start_paused = true)]
 async fn two_at_once_in_an_empty_store() {
-    all_pairs(World::Empty).await;
+    all_pairs(World::Empty, Writes::OneByOne).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_at_once_where_a_host_has_a_block() {
-    all_pairs(World::Used).await;
+    all_pairs(World::Used, Writes::OneByOne).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_at_once_for_the_last_address() {
-    all_pairs(World::Nearly).await;
+    all_pairs(World::Nearly, Writes::OneByOne).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn two_at_once_in_a_block_without_owner() {
-    all_pairs(World::Unowned).await;
+    all_pairs(World::Unowned, Writes::OneByOne).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_at_once_on_a_store_that_commits_writes_together() {
+    all_pairs(World::Used, Writes::Together).await;
+    all_pairs(World::Nearly, Writes::Together).await;
 }
 
 /// What is left by an operation that did not end well goes with the container, or with a repair.
@@ -291,10 +307,10 @@ async fn tidy(kv: &MemoryKv, story: &str) {
 async fn a_process_may_be_killed_before_every_operation() {
     let mut kills = 0;
     for which in [World::Empty, World::Used, World::Nearly, World::Unowned] {
-        for op in OPS {
+        for (op, writes) in OPS.into_iter().flat_map(|op| [(op, Writes::OneByOne), (op, Writes::Together)]) {
             for n in 0.. {
                 let kv = world(which).await;
-                let (_, actor) = start(&kv, op, 1);
+                let (_, actor) = start(&kv, writes, op, 1);
                 let done = actor.run(n).await;
                 actor.kill().await;
                 let story = format!("{which:?}: {op:?} killed after {n}");
@@ -328,11 +344,14 @@ fn store_of(kv: &MemoryKv) -> Store {
 async fn every_request_and_every_answer_may_get_lost() {
     let mut lost = 0;
     for which in [World::Empty, World::Used, World::Nearly, World::Unowned] {
-        for (op, loss) in OPS.into_iter().flat_map(|op| [(op, Loss::Request), (op, Loss::Answer)]) {
+        let kinds =
+            [Loss::Request, Loss::Answer].map(|loss| [Writes::OneByOne, Writes::Together].map(|w| (loss, w)));
+        let kinds = kinds.into_iter().flatten();
+        for (op, (loss, writes)) in OPS.into_iter().flat_map(|op| kinds.clone().map(move |kind| (op, kind))) {
             for n in 0.. {
                 let kv = world(which).await;
                 let before = holders(&kv).await;
-                let (gated, actor) = start(&kv, op, 1);
+                let (gated, actor) = start(&kv, writes, op, 1);
                 gated.lose(n, loss);
                 while !actor.run(8).await {}
                 let reached = actor.calls() > n;
