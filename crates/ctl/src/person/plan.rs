@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
+use margay_net::IpVersion;
 use margay_policy::evaluate::{Records, protocol};
 use margay_policy::record::Rule;
 
@@ -23,7 +24,7 @@ use margay_client::ExitCode;
 const MOST_FLOWS: usize = 200_000;
 
 /// How much is looked at for all of them: policies that may govern an endpoint, endpoints that may have an address.
-const MOST_WORK: usize = 1_000_000_000;
+const MOST_WORK: usize = 5_000_000_000;
 
 /// An address of nobody, in both families (RFC 5737, RFC 3849).
 const OUTSIDER: [&str; 2] = ["198.51.100.1", "2001:db8::1"];
@@ -83,34 +84,35 @@ fn compare(before: &Facts, after: &Facts) -> Result<Plan, String> {
         name: "outside".to_owned(),
         addresses: OUTSIDER.map(|text| text.parse::<IpAddr>().expect("an address")).to_vec(),
     }));
-    let traffic = traffic(&before.records, &after.records);
     let most = most_flows(&after.records);
-    let pairs = classes.iter().flat_map(|from| classes.iter().map(move |to| (from, to)));
-    // Between two that nothing new governs, nothing is new.
-    let pairs: Vec<_> = pairs.filter(|(from, to)| from.affected || to.affected).collect();
-    let mut plan = Plan { changed: Vec::new(), looked_at: 0, all: 2 * pairs.len() * traffic.len() };
+    let usual = usual_traffic(&before.records, &after.records);
     let (mut old, mut new) = (Judge::new(before), Judge::new(after));
-    for (from, to) in pairs {
-        let Some((first, second, count)) = from.pair(to) else {
-            plan.all -= 2 * traffic.len();
-            continue;
-        };
-        for v4 in [true, false] {
-            let (first, second) = (only(first, v4), only(second, v4));
-            for traffic in &traffic {
-                if plan.looked_at == most {
-                    return Ok(plan);
-                }
-                plan.looked_at += 1;
-                let is_of_family = traffic.protocol != if v4 { protocol::ICMPV6 } else { protocol::ICMP };
-                if first.addresses.is_empty() || second.addresses.is_empty() || !is_of_family {
+    let named: Vec<_> = classes.iter().map(|class| traffic_of(class.first(), &mut old, &mut new)).collect();
+    let mut plan = Plan { changed: Vec::new(), looked_at: 0, all: 0 };
+    for (from, of_from) in classes.iter().zip(&named) {
+        for (to, of_to) in classes.iter().zip(&named) {
+            // Between two that nothing new governs, nothing is new.
+            if !(from.egress_affected || to.ingress_affected) {
+                continue;
+            }
+            let Some((from, to, pairs)) = from.pair(to) else { continue };
+            let traffic: BTreeSet<Traffic> = usual.iter().chain(of_from).chain(of_to).copied().collect();
+            for version in [IpVersion::V4, IpVersion::V6] {
+                let (from, to) = (only(from, version), only(to, version));
+                if from.addresses.is_empty() || to.addresses.is_empty() {
                     continue;
                 }
-                let before = old.ask(&first, &second, *traffic)?;
-                let after = new.ask(&first, &second, *traffic)?;
-                if before.allowed != after.allowed {
-                    let (from, to) = (first.clone(), second.clone());
-                    plan.changed.push(Changed { from, to, traffic: *traffic, before, after, pairs: count });
+                for traffic in traffic.iter().filter(|traffic| traffic.is_of(version)) {
+                    plan.all += 1;
+                    if plan.looked_at == most {
+                        continue;
+                    }
+                    plan.looked_at += 1;
+                    let (before, after) = (old.ask(&from, &to, *traffic)?, new.ask(&from, &to, *traffic)?);
+                    if before.allowed != after.allowed {
+                        let (from, to) = (from.clone(), to.clone());
+                        plan.changed.push(Changed { from, to, traffic: *traffic, before, after, pairs });
+                    }
                 }
             }
         }
@@ -125,43 +127,39 @@ fn most_flows(records: &Records) -> usize {
 }
 
 /// An end with the addresses of one family.
-fn only(end: &End, v4: bool) -> End {
-    let addresses = end.addresses.iter().copied().filter(|address| address.is_ipv4() == v4).collect();
-    End { addresses, ..end.clone() }
+fn only(end: &End, version: IpVersion) -> End {
+    let is_of = |address: &IpAddr| address.is_ipv4() == (version == IpVersion::V4);
+    End { addresses: end.addresses.iter().copied().filter(is_of).collect(), ..end.clone() }
 }
 
-/// The kinds of packets that rules tell apart by protocol and port, and some that they may not name.
-fn traffic(before: &Records, after: &Records) -> Vec<Traffic> {
+/// The kinds of packets that the rules for an end name, before and after.
+fn traffic_of(end: &End, old: &mut Judge<'_>, new: &mut Judge<'_>) -> BTreeSet<Traffic> {
     let mut all = BTreeSet::new();
-    let mut named = BTreeSet::new();
-    for rule in rules(before).chain(rules(after)) {
-        let protocols = rule.protocol.iter().chain(&rule.not_protocol).map(|protocol| protocol.number);
-        for number in protocols {
-            for range in rule.destination.ports.iter().chain(&rule.destination.not_ports) {
-                for port in [range.first, range.last].into_iter().filter(|port| *port > 0) {
-                    named.insert(port);
-                    all.insert(Traffic { protocol: number, port: Some(port) });
-                }
-            }
-            if !Traffic::has_ports(number) {
-                all.insert(Traffic { protocol: number, port: None });
+    for rule in old.rules_of(end).into_iter().chain(new.rules_of(end)) {
+        for protocol in rule.protocol.iter().chain(&rule.not_protocol).map(|protocol| protocol.number) {
+            let ranges = rule.destination.ports.iter().chain(&rule.destination.not_ports);
+            let ports = ranges.flat_map(|range| [range.first, range.last]).filter(|port| *port > 0);
+            all.extend(ports.map(|port| Traffic { protocol, port: Some(port) }));
+            if !Traffic::has_ports(protocol) {
+                all.insert(Traffic { protocol, port: None });
             }
         }
     }
-    let ordinary = ORDINARY_PORTS.into_iter().find(|port| {
-        rules(before).chain(rules(after)).all(|rule| {
+    all
+}
+
+/// The kinds of packets that are looked at in any case: a port that no rule names, and pings.
+fn usual_traffic(before: &Records, after: &Records) -> BTreeSet<Traffic> {
+    let is_named = |port: u16| {
+        rules(before).chain(rules(after)).any(|rule| {
             let mut ranges = rule.destination.ports.iter().chain(&rule.destination.not_ports);
-            !ranges.any(|range| range.contains(*port))
+            ranges.any(|range| range.contains(port))
         })
-    });
-    let ordinary = ordinary.unwrap_or(ORDINARY_PORTS[0]);
-    for number in [protocol::TCP, protocol::UDP] {
-        all.insert(Traffic { protocol: number, port: Some(ordinary) });
-    }
-    for number in [protocol::ICMP, protocol::ICMPV6] {
-        all.insert(Traffic { protocol: number, port: None });
-    }
-    all.into_iter().collect()
+    };
+    let port = ORDINARY_PORTS.into_iter().find(|port| !is_named(*port)).unwrap_or(ORDINARY_PORTS[0]);
+    let with_port = [protocol::TCP, protocol::UDP].map(|protocol| Traffic { protocol, port: Some(port) });
+    let without = [protocol::ICMP, protocol::ICMPV6].map(|protocol| Traffic { protocol, port: None });
+    with_port.into_iter().chain(without).collect()
 }
 
 /// Every rule of every policy and profile.

@@ -272,7 +272,7 @@ fn a_plan_tells_which_flows_change_and_by_which_rules() {
     assert_eq!(desk.run("apply -f shop.yaml").2, 0);
     let (stdout, stderr, exit) = desk.run("plan -f db.yaml");
     let expected = "\
-rack1/k8s/shop.cart-0/eth0 -> rack1/k8s/shop.db-0/eth0, icmp: allow -> deny
+rack1/k8s/shop.cart-0/eth0 -> rack1/k8s/shop.db-0/eth0, icmp: allow -> deny, and 1 more pair by the same rules
   - profile shop, egress[0]: allow
   - profile shop, ingress[0]: allow
   + end of tier: deny
@@ -319,7 +319,10 @@ fn a_plan_looks_at_one_of_each_kind_of_endpoint() {
     let heads: Vec<&str> = stdout.lines().filter(|line| !line.starts_with(' ')).collect();
     // 40 of one kind: each with 39 others, for tcp with two ports, udp and icmp.
     assert_eq!(heads.len(), 4, "{stdout}");
-    assert!(heads.iter().all(|line| line.ends_with("allow -> deny, and 1559 pairs like these")), "{stdout}");
+    assert!(
+        heads.iter().all(|line| line.ends_with("allow -> deny, and 1559 more pairs by the same rules")),
+        "{stdout}"
+    );
     assert_eq!(exit, 1);
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use margay_intent::{HostName, PolicyId, ProfileId, WorkloadId};
+use margay_intent::{Direction, HostName, PolicyId, ProfileId, WorkloadId};
 use margay_net::Cidr;
 use margay_policy::evaluate::Records;
+use margay_selector::Expr;
 
 use super::rules;
 use crate::person::policy_explain::{End, Facts, Party, everybody};
@@ -13,8 +14,10 @@ use crate::person::policy_explain::{End, Facts, Party, everybody};
 /// Endpoints of which one speaks for all.
 pub(super) struct Class {
     members: Vec<End>,
-    /// A policy or profile that governs them is not what it was, or may not be.
-    pub(super) affected: bool,
+    /// A policy or profile that governs traffic to them is not what it was, or may not be.
+    pub(super) ingress_affected: bool,
+    /// The same for traffic from them.
+    pub(super) egress_affected: bool,
 }
 
 /// What verdicts on an endpoint can depend on.
@@ -43,6 +46,8 @@ struct Background<'r> {
     records: &'r Records,
     /// Networks that rules name.
     nets: Vec<Cidr>,
+    /// Labels that selectors or tags name.
+    keys: BTreeSet<String>,
     /// Hosts that are not like the others.
     special_hosts: BTreeSet<&'r HostName>,
     /// Addresses and interfaces that several endpoints have.
@@ -64,7 +69,12 @@ struct Change<'f> {
 
 impl Class {
     pub(super) fn of_one(end: End) -> Self {
-        Self { members: vec![end], affected: false }
+        Self { members: vec![end], ingress_affected: false, egress_affected: false }
+    }
+
+    /// The one that speaks for all.
+    pub(super) fn first(&self) -> &End {
+        &self.members[0]
     }
 
     /// A pair of endpoints of two classes, and how many there are; none for one endpoint with itself, and for two of
@@ -98,8 +108,14 @@ pub(super) fn classes(before: &Facts, after: &Facts) -> Vec<Class> {
         classes.entry(sort).or_default().push(end);
     }
     let change = Change::between(before, after);
-    let affects = |members: &[End]| members.first().is_some_and(|end| change.affects(end));
-    classes.into_values().map(|members| Class { affected: affects(&members), members }).collect()
+    let class = |members: Vec<End>| Class {
+        ingress_affected: change.affects(&members[0], Direction::Ingress),
+        egress_affected: change.affects(&members[0], Direction::Egress),
+        members,
+    };
+    let mut classes: Vec<Class> = classes.into_values().map(class).collect();
+    classes.sort_by(|a, b| a.first().name.cmp(&b.first().name));
+    classes
 }
 
 // === impl Background ===
@@ -130,7 +146,8 @@ impl<'r> Background<'r> {
         }
         let of_hosts = records.host_endpoints.values().flat_map(|endpoint| endpoint.addresses.iter());
         shared_addresses.extend(of_hosts);
-        Self { records, nets: nets.into_iter().collect(), special_hosts, shared_addresses, shared_interfaces }
+        let (nets, keys) = (nets.into_iter().collect(), keys(records));
+        Self { records, nets, keys, special_hosts, shared_addresses, shared_interfaces }
     }
 
     /// What rules see of a workload; none for one that is like no other.
@@ -146,10 +163,11 @@ impl<'r> Background<'r> {
             let nets = self.nets.iter().enumerate().filter(|(_, net)| net.contains_ip(address));
             (address.is_ipv4(), nets.map(|(number, _)| number).collect())
         };
+        let seen = workload.labels.iter().filter(|(key, _)| self.keys.contains(&**key));
         Some(Seen {
             host: self.special_hosts.contains(host).then(|| host.clone()),
             active: workload.active,
-            labels: workload.labels.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            labels: seen.map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             profiles: workload.profiles.iter().map(ToString::to_string).collect(),
             addresses: addresses.into_iter().map(holding).collect(),
         })
@@ -181,19 +199,42 @@ impl<'f> Change<'f> {
         Self { before, after, everywhere, policies, profiles }
     }
 
-    /// Whether verdicts on an endpoint can be others than before because of what governs it.
-    fn affects(&self, end: &End) -> bool {
+    /// Whether what governs one direction of an endpoint is not what it was.
+    fn affects(&self, end: &End, direction: Direction) -> bool {
         let Party::Workload(host, id) = &end.party else { return self.everywhere };
-        let selected =
-            |records: &Records| {
-                let Some(workload) = records.workloads.get(&(host.clone(), id.clone())) else { return true };
-                workload.profiles.iter().any(|profile| self.profiles.contains(profile))
-                    || self.policies.iter().filter_map(|id| records.policies.get(*id)).any(|policy| {
-                        records.selects(&policy.selector, (&workload.labels, &workload.profiles))
-                    })
-            };
+        let selected = |records: &Records| {
+            let Some(workload) = records.workloads.get(&(host.clone(), id.clone())) else { return true };
+            let policies = self.policies.iter().filter_map(|id| records.policies.get(*id));
+            let mut governing = policies.filter(|policy| policy.governs(direction));
+            workload.profiles.iter().any(|profile| self.profiles.contains(profile))
+                || governing
+                    .any(|policy| records.selects(&policy.selector, (&workload.labels, &workload.profiles)))
+        };
         self.everywhere || selected(self.before) || selected(self.after)
     }
+}
+
+/// The labels that any selector or tag names.
+fn keys(records: &Records) -> BTreeSet<String> {
+    let peers = rules(records).flat_map(|rule| [&rule.source, &rule.destination]);
+    let (mut keys, mut selectors) = (BTreeSet::new(), Vec::new());
+    for peer in peers {
+        keys.extend(peer.tag.iter().chain(&peer.not_tag).map(ToString::to_string));
+        selectors.extend(peer.selector.iter().chain(&peer.not_selector));
+    }
+    selectors.extend(records.policies.values().map(|policy| &policy.selector));
+    for part in selectors.into_iter().flat_map(margay_selector::Selector::walk) {
+        let key = match part {
+            Expr::Has(key)
+            | Expr::Equal { key, .. }
+            | Expr::NotEqual { key, .. }
+            | Expr::In { key, .. }
+            | Expr::NotIn { key, .. } => key,
+            Expr::All | Expr::Not(_) | Expr::And(_) | Expr::Or(_) => continue,
+        };
+        keys.insert(key.to_owned());
+    }
+    keys
 }
 
 /// The keys whose values are not the same.

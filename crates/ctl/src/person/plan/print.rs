@@ -1,5 +1,6 @@
 //! A plan in words for people, and in JSON for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use margay_policy::evaluate::Step;
@@ -7,32 +8,46 @@ use margay_text::json::write_json;
 use margay_text::value::Value;
 
 use super::{Changed, Plan};
-use crate::person::policy_explain::{Answer, Facts, decision};
+use crate::person::policy_explain::{Answer, Facts, Traffic, decision};
 
 /// How many changes are printed for people.
-const MOST_LINES: usize = 500;
+const MOST_ENTRIES: usize = 500;
 
-/// The changes for people, each with the decision before and after.
+/// The changes for people, each with the decision before and after. Those that the same rules make are one.
 pub(super) fn text(plan: &Plan, before: &Facts, after: &Facts) -> String {
-    let mut out = String::new();
-    for changed in plan.changed.iter().take(MOST_LINES) {
-        let port = changed.traffic.port.map(|port| format!(" port {port}")).unwrap_or_default();
-        let (old, new) = (word(&changed.before), word(&changed.after));
-        let more = match changed.pairs {
-            0 | 1 => String::new(),
-            pairs => format!(", and {} pairs like these", pairs - 1),
-        };
-        let (from, to, protocol) = (&changed.from.name, &changed.to.name, changed.traffic.word());
-        let _ = writeln!(out, "{from} -> {to}, {protocol}{port}: {old} -> {new}{more}");
-        for line in decisions(&changed.before) {
-            let _ = writeln!(out, "  - {}", decision(before, line));
-        }
-        for line in decisions(&changed.after) {
-            let _ = writeln!(out, "  + {}", decision(after, line));
+    let mut groups: Vec<(&Changed, usize)> = Vec::new();
+    let mut known: BTreeMap<(Traffic, String), usize> = BTreeMap::new();
+    let mut rules = Vec::new();
+    for changed in &plan.changed {
+        let lines =
+            [(&changed.before, before, '-'), (&changed.after, after, '+')].map(|(answer, facts, sign)| {
+                let line = |step| format!("  {sign} {}\n", decision(facts, step));
+                decisions(answer).into_iter().map(line).collect::<String>()
+            });
+        let lines = lines.concat();
+        match known.get(&(changed.traffic, lines.clone())) {
+            Some(group) => groups[*group].1 += changed.pairs,
+            None => {
+                known.insert((changed.traffic, lines.clone()), groups.len());
+                groups.push((changed, changed.pairs));
+                rules.push(lines);
+            }
         }
     }
-    if plan.changed.len() > MOST_LINES {
-        let _ = writeln!(out, "and {} more changes", plan.changed.len() - MOST_LINES);
+    let mut out = String::new();
+    for ((changed, pairs), rules) in groups.iter().zip(&rules).take(MOST_ENTRIES) {
+        let port = changed.traffic.port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let (old, new) = (word(&changed.before), word(&changed.after));
+        let more = match pairs - 1 {
+            0 => String::new(),
+            1 => ", and 1 more pair by the same rules".to_owned(),
+            more => format!(", and {more} more pairs by the same rules"),
+        };
+        let (from, to, protocol) = (&changed.from.name, &changed.to.name, changed.traffic.word());
+        let _ = writeln!(out, "{from} -> {to}, {protocol}{port}: {old} -> {new}{more}\n{}", rules.trim_end());
+    }
+    if groups.len() > MOST_ENTRIES {
+        let _ = writeln!(out, "and {} more changes", groups.len() - MOST_ENTRIES);
     }
     out
 }

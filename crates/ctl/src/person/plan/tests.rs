@@ -92,7 +92,10 @@ fn naive(before: &Facts, after: &Facts) -> BTreeMap<(Traffic, bool), usize> {
     let mut changed = BTreeMap::new();
     for from in &ends {
         for to in ends.iter().filter(|to| to.name != from.name) {
-            for traffic in traffic(&before.records, &after.records) {
+            let mut all = usual_traffic(&before.records, &after.records);
+            all.extend(traffic_of(from, &mut then, &mut now));
+            all.extend(traffic_of(to, &mut then, &mut now));
+            for traffic in all {
                 let (Ok(was), Ok(is)) = (then.ask(from, to, traffic), now.ask(from, to, traffic)) else {
                     continue;
                 };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use margay_intent::{Direction, HostName};
-use margay_net::IfName;
+use margay_net::{IfName, IpVersion};
 use margay_policy::evaluate::{
     EndpointId, Evaluation, Packet, Path, Records, Step, Verdict, World, protocol,
 };
@@ -73,6 +73,14 @@ impl Traffic {
             "udplite" => 136,
             number => number.parse().ok().filter(|number| *number != 0)?,
         })
+    }
+
+    /// False for the ICMP of the other family.
+    pub(crate) fn is_of(self, version: IpVersion) -> bool {
+        match version {
+            IpVersion::V4 => self.protocol != protocol::ICMPV6,
+            IpVersion::V6 => self.protocol != protocol::ICMP,
+        }
     }
 
     /// The name of its protocol, or the number.
@@ -147,6 +155,14 @@ impl<'f> Judge<'f> {
             cut(self.world(host), [from, to], &mut starts);
         }
         (starts.len() <= MOST_PIECES).then(|| starts.into_iter().collect())
+    }
+
+    /// The rules that can have a say about an end on its own host.
+    pub(crate) fn rules_of(&mut self, end: &End) -> Vec<&Rule> {
+        match host_of(end) {
+            Some(host) => rules(self.world(host), [end, end]),
+            None => Vec::new(),
+        }
     }
 
     fn world(&mut self, host: &HostName) -> &World {
