@@ -21,7 +21,7 @@ use crate::desired::{Desired, Intents};
 use crate::floating::{self, AddressFault, FloatingMaps};
 use crate::host::{HostOwners, HostView, Interface};
 use crate::names::{ChainKey, ProgramKey, ProgramKind};
-use crate::render::fixed::FixedSet;
+use crate::render::fixed::{self, FixedSet};
 use crate::report::EndpointId;
 use crate::routes::{Routes, Target};
 use crate::workloads::{self, Claims, Touched};
@@ -422,6 +422,9 @@ impl Model {
                     continue;
                 }
                 let program = ProgramKey::entry(kind, program);
+                if kind == ProgramKind::HostIn {
+                    elements.push((FixedSet::HostForward, Element::verdict(key, fixed::forward_failsafe())));
+                }
                 let blocked = self.blocked.contains(interface) && always;
                 elements.push((
                     set,

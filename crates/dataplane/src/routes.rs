@@ -202,28 +202,38 @@ impl Routes {
         self.forget.extend(addresses);
     }
 
-    /// Withdraws what is to be routed nowhere.
-    pub(crate) fn withdraw(&mut self, network: &mut impl Rtnetlink) -> Result<Outcome, RtError> {
+    /// Withdraws what is to be routed nowhere, or to where it can not be routed now.
+    pub(crate) fn withdraw(
+        &mut self,
+        network: &mut impl Rtnetlink,
+        view: &HostView,
+    ) -> Result<Outcome, RtError> {
+        let goes = |net: &Cidr, installed: &Installed| match self.desired.get(net) {
+            None => true,
+            Some(target) => target.interface != installed.interface && !view.is_running(&target.interface),
+        };
         let gone: Vec<(Cidr, Installed)> = self
             .dirty
             .iter()
-            .filter(|net| !self.desired.contains_key(net))
             .filter_map(|net| self.installed.get(net).map(|installed| (*net, *installed)))
+            .filter(|(net, installed)| goes(net, installed))
             .collect();
         let nowhere: Vec<Cidr> =
             self.dirty.iter().filter(|net| !self.desired.contains_key(net)).copied().collect();
         let mut work = Vec::new();
-        for (net, installed) in gone {
-            work.push((net, Request::DeleteRoute(self.route(net, installed.index))));
-            if let Some(neighbour) = neighbour(net, installed.index, installed.mac) {
-                work.push((net, Request::DeleteNeighbour(neighbour)));
+        for (net, installed) in &gone {
+            work.push((*net, Request::DeleteRoute(self.route(*net, installed.index))));
+            if let Some(neighbour) = neighbour(*net, installed.index, installed.mac) {
+                work.push((*net, Request::DeleteNeighbour(neighbour)));
             }
         }
         let outcome = Self::perform(network, &work, |_, _| {})?;
         // What would not go is found again, and deleted, by a comparison.
         self.check |= !outcome.refused.is_empty();
-        for net in nowhere {
+        for (net, _) in gone {
             self.installed.remove(&net);
+        }
+        for net in nowhere {
             self.dirty.remove(&net);
         }
         Ok(outcome)
@@ -304,20 +314,24 @@ impl Routes {
         if !self.check {
             return Ok((Checked::default(), Outcome::default()));
         }
-        let Sorted { mut found, stale, foreign } = self.sort(network.routes()?, view, is_workload, spare);
-        let work: Vec<(Cidr, Request)> =
+        let names = names_of(view);
+        let Sorted { mut found, stale, foreign } = self.sort(network.routes()?, view, &is_workload, spare);
+        let mut work: Vec<(Cidr, Request)> =
             stale.iter().map(|route| (route.destination, Request::DeleteRoute(*route))).collect();
+        for neighbour in network.neighbours()? {
+            let NeighbourKind::Permanent(mac) = neighbour.kind else { continue };
+            let net = Cidr::host(neighbour.address);
+            let ours = names.get(&neighbour.link).is_some_and(&is_workload)
+                && (self.desired.contains_key(&net) || stale.iter().any(|route| route.destination == net));
+            match found.get_mut(&net).filter(|installed| installed.index == neighbour.link) {
+                Some(installed) => installed.mac = Some(mac),
+                None if ours => work.push((net, Request::DeleteNeighbour(neighbour))),
+                None => {}
+            }
+        }
         let outcome = Self::perform(network, &work, |_, _| {})?;
         let left = stale.iter().map(|route| route.destination).filter(|net| net.is_single());
         self.forget.extend(left.filter(|net| !self.desired.contains_key(net)).map(|net| net.address().get()));
-        for neighbour in network.neighbours()? {
-            if let NeighbourKind::Permanent(mac) = neighbour.kind
-                && let Some(installed) = found.get_mut(&Cidr::host(neighbour.address))
-                && installed.index == neighbour.link
-            {
-                installed.mac = Some(mac);
-            }
-        }
         let missing = self.installed.keys().filter(|net| !found.contains_key(net)).copied().collect();
         self.foreign = foreign;
         self.installed = found;
@@ -333,7 +347,7 @@ impl Routes {
         view: &HostView,
         is_workload: impl Fn(&IfName) -> bool,
     ) -> Result<Vec<String>, RtError> {
-        let Sorted { found, stale, .. } = self.sort(network.routes()?, view, is_workload, |_| false);
+        let Sorted { found, stale, .. } = self.sort(network.routes()?, view, &is_workload, |_| false);
         let mut lines: Vec<String> = stale.iter().map(|route| format!("- {route}")).collect();
         for (net, target) in &self.desired {
             if !found.contains_key(net) && view.is_running(&target.interface) {
@@ -348,11 +362,10 @@ impl Routes {
         &self,
         routes: Vec<Route>,
         view: &HostView,
-        is_workload: impl Fn(&IfName) -> bool,
+        is_workload: &impl Fn(&IfName) -> bool,
         spare: impl Fn(&IfName) -> bool,
     ) -> Sorted {
-        let names: BTreeMap<IfIndex, IfName> =
-            view.interfaces.iter().map(|(name, interface)| (interface.index, *name)).collect();
+        let names = names_of(view);
         let mut sorted = Sorted::default();
         for route in routes.into_iter().filter(|route| route.table == RouteTable::MAIN) {
             let place = route.link.and_then(|index| names.get(&index).map(|name| (index, *name)));
@@ -363,7 +376,8 @@ impl Routes {
                 sorted.found.insert(route.destination, Installed { interface: name, index, mac: None });
                 continue;
             }
-            if target.is_some() && ours.key() == route.key() {
+            let takes_over = target.is_some_and(|target| view.is_running(&target.interface));
+            if takes_over && ours.key() == route.key() {
                 // Ours comes into its place: replaced, not deleted, so that there is no gap.
                 continue;
             }
@@ -409,6 +423,11 @@ impl Routes {
         }
         Ok(outcome)
     }
+}
+
+/// The interfaces by number.
+fn names_of(view: &HostView) -> BTreeMap<IfIndex, IfName> {
+    view.interfaces.iter().map(|(name, interface)| (interface.index, *name)).collect()
 }
 
 /// The neighbour entry of a single IPv4 address whose hardware address is known.

@@ -78,7 +78,8 @@ impl<M: Machine> Dataplane<M> {
 
     /// Takes routes away before the policy of their endpoints goes.
     pub(super) fn withdraw_routes(&mut self, report: &mut Report) {
-        match self.model.routes.withdraw(self.machine.network()) {
+        let Model { routes, view, .. } = &mut self.model;
+        match routes.withdraw(self.machine.network(), view) {
             Ok(outcome) => {
                 report.requests += outcome.sent;
                 report.errors.extend(outcome.refused.iter().map(ToString::to_string));

@@ -9,7 +9,7 @@ use margay_kernel::nft::{
 };
 use margay_net::{Cidr, IpVersion};
 
-use super::program::of;
+use super::program::{self, of};
 use super::{Builder, Rendered};
 use crate::config::{Config, HostAction};
 use crate::names::fixed;
@@ -34,6 +34,8 @@ pub(crate) enum FixedSet {
     HostIn,
     /// The programme of packets out of the host.
     HostOut,
+    /// What a failsafe lets through the host, whatever the other side says.
+    HostForward,
     /// The untracked programme of packets into the host.
     HostRawIn,
     /// The untracked programme of packets out of the host.
@@ -85,11 +87,12 @@ pub(crate) struct FixedChain {
 
 impl FixedSet {
     /// All of them.
-    pub(crate) const ALL: [FixedSet; 22] = [
+    pub(crate) const ALL: [FixedSet; 23] = [
         Self::WorkloadFrom,
         Self::WorkloadTo,
         Self::HostIn,
         Self::HostOut,
+        Self::HostForward,
         Self::HostRawIn,
         Self::HostRawOut,
         Self::HostPre,
@@ -116,6 +119,7 @@ impl FixedSet {
             Self::WorkloadTo => "wl_to",
             Self::HostIn => "hep_in",
             Self::HostOut => "hep_out",
+            Self::HostForward => "hep_fwd",
             Self::HostRawIn => "hep_raw_in",
             Self::HostRawOut => "hep_raw_out",
             Self::HostPre => "hep_pre",
@@ -156,6 +160,7 @@ impl FixedSet {
             | Self::WorkloadTo
             | Self::HostIn
             | Self::HostOut
+            | Self::HostForward
             | Self::HostRawIn
             | Self::HostRawOut
             | Self::HostPre => Set::map(name, Fields::from(IfName), DataType::Verdict),
@@ -210,6 +215,11 @@ pub(crate) fn is_current(comment: Option<&str>) -> bool {
 /// The guard's table.
 pub(crate) fn guard_table() -> Table {
     Table { comment: Some(GUARD.into()), ..Table::new(table_id()) }
+}
+
+/// Where packets of a host endpoint are looked at again on their way through the host.
+pub(crate) fn forward_failsafe() -> Verdict {
+    Verdict::Jump(fixed("fwd_failsafe"))
 }
 
 /// What the configuration puts into the failsafe sets.
@@ -401,7 +411,15 @@ impl Chains<'_> {
         self.base("fwd_to", ChainKind::Filter, Hook::Forward, -1, |chain, config| {
             to_workload(chain, config, goto("to_wl"));
             from_workload(chain, config, accept);
+            // Upstream's failsafe ends the way through the host: the endpoint on the other side is not asked.
+            let unmarked = Statement::Bits(Load::Mark, Op::Eq, config.mark);
+            let failsafe = Statement::VerdictMap(vec![Load::IifName], FixedSet::HostForward.reference());
+            chain.rule(vec![unmarked, failsafe], "");
             by_interface(chain, Load::OifName, FixedSet::HostOut);
+        });
+        self.regular("fwd_failsafe", |chain, config| {
+            program::failsafe(chain, Load::Dport, FixedSet::FailsafeIn);
+            program::neighbour_discovery(chain, config);
         });
         self.regular("to_wl", |chain, _| {
             by_interface(chain, Load::OifName, FixedSet::WorkloadTo);

@@ -96,23 +96,23 @@ impl Source<'_> {
             ProgramKind::WorkloadIn | ProgramKind::WorkloadOut => self.known_connections(chain),
             ProgramKind::HostIn | ProgramKind::PreDnat => {
                 self.known_connections(chain);
-                self.failsafe(chain, Load::Dport, FailsafeIn);
-                self.neighbour_discovery(chain);
+                failsafe(chain, Load::Dport, FailsafeIn);
+                neighbour_discovery(chain, self.config);
             }
             ProgramKind::HostOut => {
                 self.known_connections(chain);
-                self.failsafe(chain, Load::Dport, FailsafeOut);
-                self.neighbour_discovery(chain);
+                failsafe(chain, Load::Dport, FailsafeOut);
+                neighbour_discovery(chain, self.config);
             }
             ProgramKind::UntrackedIn => {
-                self.failsafe(chain, Load::Dport, FailsafeIn);
-                self.failsafe(chain, Load::Sport, FailsafeOut);
-                self.neighbour_discovery(chain);
+                failsafe(chain, Load::Dport, FailsafeIn);
+                failsafe(chain, Load::Sport, FailsafeOut);
+                neighbour_discovery(chain, self.config);
             }
             ProgramKind::UntrackedOut => {
-                self.failsafe(chain, Load::Dport, FailsafeOut);
-                self.failsafe(chain, Load::Sport, FailsafeIn);
-                self.neighbour_discovery(chain);
+                failsafe(chain, Load::Dport, FailsafeOut);
+                failsafe(chain, Load::Sport, FailsafeIn);
+                neighbour_discovery(chain, self.config);
             }
         }
     }
@@ -125,21 +125,6 @@ impl Source<'_> {
             .map(|(state, verdict)| (Value::CtState(state).into(), verdict));
         let map = AnonymousSet::verdicts(Fields::from(Field::CtState), verdicts);
         chain.rule(vec![Statement::VerdictMap(vec![Load::CtState], map.into())], "");
-    }
-
-    fn failsafe(&self, chain: &mut Builder, port: Load, set: FixedSet) {
-        let listed = Statement::Lookup(vec![Load::L4Proto, port], Op::Eq, (&set.name()).into());
-        chain.rule(vec![listed, Statement::Verdict(Verdict::Accept)], "failsafe");
-    }
-
-    /// COMPAT(failsafe neighbour discovery): upstream's failsafe has no ICMPv6, so that IPv6 dies behind a host
-    /// endpoint whose policy does not think of it.
-    fn neighbour_discovery(&self, chain: &mut Builder) {
-        if self.config.failsafe_neighbour_discovery {
-            let mut statements = icmp6_types(&[133, 134, 135, 136, 137]);
-            statements.push(Statement::Verdict(Verdict::Accept));
-            chain.rule(statements, "failsafe neighbour discovery");
-        }
     }
 
     fn rules(&self, chain: &mut Builder, rules: &[Rule], flavour: Flavour, pass: &Pass) {
@@ -218,6 +203,22 @@ enum Pass {
     Policy(Option<ChainKey>),
     /// To the next profile.
     Profile,
+}
+
+/// What stands in a set of failsafe ports is let through.
+pub(super) fn failsafe(chain: &mut Builder, port: Load, set: FixedSet) {
+    let listed = Statement::Lookup(vec![Load::L4Proto, port], Op::Eq, (&set.name()).into());
+    chain.rule(vec![listed, Statement::Verdict(Verdict::Accept)], "failsafe");
+}
+
+/// COMPAT(failsafe neighbour discovery): upstream's failsafe has no ICMPv6, so that IPv6 dies behind a host endpoint
+/// whose policy does not think of it.
+pub(super) fn neighbour_discovery(chain: &mut Builder, config: &Config) {
+    if config.failsafe_neighbour_discovery {
+        let mut statements = icmp6_types(&[133, 134, 135, 136, 137]);
+        statements.push(Statement::Verdict(Verdict::Accept));
+        chain.rule(statements, "failsafe neighbour discovery");
+    }
 }
 
 /// True when a rule of that direction passes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use margay_intent::{Changes, HostName};
+use margay_policy::evaluate::Records;
 use margay_policy::{Calculator, Options};
 use margay_testkit::policy_world::{self, Choices, HOST, Spice};
 
@@ -40,6 +41,15 @@ impl World {
     /// What changed since the last call.
     pub(crate) fn changes(&mut self) -> Changes {
         self.calculator.take_changes()
+    }
+
+    /// The records as the evaluator takes them.
+    pub(crate) fn records(&self) -> Records {
+        let mut records = Records::default();
+        for (key, value) in &self.records {
+            records.put(key, Some(value));
+        }
+        records
     }
 
     /// Everything, as an agent that starts now gets it.
