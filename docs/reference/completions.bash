@@ -45,7 +45,7 @@ _margay() {
         ipam|node|datastore|agent|cni) if [ "$at" -gt 2 ]; then command="$command ${COMP_WORDS[2]}"; fi ;;
     esac
     case "$command" in
-        ipam) __margay_offer release show --help ;;
+        ipam) __margay_offer release show check --help ;;
         node) __margay_offer run status diags checksystem --help ;;
         datastore) __margay_offer export import copy --help ;;
         agent) __margay_offer run config --help ;;
@@ -133,10 +133,11 @@ _margay() {
         'ipam release')
             case "$prev" in
                 --ip) return ;;
+                --handle) return ;;
                 -c|--config) __margay_files; return ;;
             esac
             case "$cur" in
-                -*) __margay_offer -h --help --ip -c --config; return ;;
+                -*) __margay_offer -h --help --ip --handle -c --config; return ;;
             esac
             ;;
         'ipam show')
@@ -145,7 +146,16 @@ _margay() {
                 -c|--config) __margay_files; return ;;
             esac
             case "$cur" in
-                -*) __margay_offer -h --help --ip -c --config; return ;;
+                -*) __margay_offer -h --help --ip --show-blocks --by-host --by-handle -c --config; return ;;
+            esac
+            ;;
+        'ipam check')
+            case "$prev" in
+                --grace) return ;;
+                -c|--config) __margay_files; return ;;
+            esac
+            case "$cur" in
+                -*) __margay_offer -h --help --fix --dry-run --grace --exit-code -c --config; return ;;
             esac
             ;;
         'node run')

@@ -32,7 +32,7 @@ _margay() {
         ipam|node|datastore|agent|cni) if [ "$at" -gt 2 ]; then command="$command ${words[3]}"; fi ;;
     esac
     case "$command" in
-        ipam) compadd -- release show --help ;;
+        ipam) compadd -- release show check --help ;;
         node) compadd -- run status diags checksystem --help ;;
         datastore) compadd -- export import copy --help ;;
         agent) compadd -- run config --help ;;
@@ -120,10 +120,11 @@ _margay() {
         'ipam release')
             case "$prev" in
                 --ip) return ;;
+                --handle) return ;;
                 -c|--config) _files; return ;;
             esac
             case "$cur" in
-                -*) compadd -- -h --help --ip -c --config; return ;;
+                -*) compadd -- -h --help --ip --handle -c --config; return ;;
             esac
             ;;
         'ipam show')
@@ -132,7 +133,16 @@ _margay() {
                 -c|--config) _files; return ;;
             esac
             case "$cur" in
-                -*) compadd -- -h --help --ip -c --config; return ;;
+                -*) compadd -- -h --help --ip --show-blocks --by-host --by-handle -c --config; return ;;
+            esac
+            ;;
+        'ipam check')
+            case "$prev" in
+                --grace) return ;;
+                -c|--config) _files; return ;;
+            esac
+            case "$cur" in
+                -*) compadd -- -h --help --fix --dry-run --grace --exit-code -c --config; return ;;
             esac
             ;;
         'node run')
