@@ -494,3 +494,46 @@ fn a_workload_can_not_give_the_host_routes() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn many_at_once_do_not_meet() {
+    if !enclosed("live::many_at_once_do_not_meet") {
+        return;
+    }
+    let mut world = World::new();
+    let workloads: Vec<Namespace> = (0..24).map(|_| world.workload()).collect();
+    let before = world.picture(&workloads[0]);
+    let wanted: Vec<Interface> = workloads
+        .iter()
+        .enumerate()
+        .map(|(number, workload)| {
+            let addresses = [format!("10.65.0.{number}"), format!("fd65::{number}")];
+            interface(workload, &format!("cali{number}"), &addresses.each_ref().map(String::as_str))
+        })
+        .collect();
+    let in_parallel = |work: &(dyn Fn(&mut LiveHost, &Interface) + Sync)| {
+        std::thread::scope(|scope| {
+            for interface in &wanted {
+                scope.spawn(move || work(&mut LiveHost::open().expect("a host"), interface));
+            }
+        });
+    };
+    in_parallel(&|host, interface| {
+        attach(host, interface, &mut |_| Ok(())).expect("attached");
+    });
+    for interface in &wanted {
+        assert_eq!(inspect(&mut world.host, interface).expect("inspected"), []);
+    }
+    in_parallel(&|host, interface| {
+        let gone = Detach {
+            workload: Some(interface.workload.clone()),
+            workload_name: interface.workload_name,
+            host_name: interface.host_name,
+            owner: interface.owner.clone(),
+        };
+        let detached = detach(host, &gone, &mut |_| Ok(()));
+        assert!(detached.removed && detached.failures.is_empty(), "{detached:?}");
+    });
+    let after = world.picture(&workloads[0]);
+    assert_eq!((after.links, after.routes), (before.links, before.routes));
+}
