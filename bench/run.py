@@ -199,6 +199,16 @@ def main():
             say("```text")
             say(subprocess.check_output([policy, *size]).decode().strip())
             say("```")
+    ipam = os.path.join(os.path.dirname(selectors), "ipam")
+    if os.path.exists(ipam):
+        say()
+        say("Assigning addresses (handle, block, release after four more); every process has a connection of its own:")
+        say()
+        etcd = Etcd(os.path.join(folder, "for-ipam"))
+        try:
+            say(subprocess.check_output([ipam, etcd.url]).decode().strip())
+        finally:
+            etcd.stop()
     shutil.rmtree(folder, ignore_errors=True)
     if options.output:
         write(options.output, lines)
