@@ -16,6 +16,7 @@ pub fn blocks(input: &[u8]) {
     let (block, handle) = text.split_once('\0').unwrap_or((text, ""));
     if let Ok(read) = Block::decode(block) {
         settles(&read);
+        accounts(&read);
         assigns(&read);
         keeps_foreign(block, &read);
     }
@@ -34,6 +35,21 @@ fn settles(block: &Block) {
             assert_eq!(meaning(&again.encode()), meaning(&written));
         }
         Err(error) => panic!("{block:?} was written as {written}: {error}"),
+    }
+}
+
+/// Every address is either free or assigned, and each handle holds what is said of it.
+fn accounts(block: &Block) {
+    assert_eq!(block.assigned().count() + block.free(), block.size(), "{block:?}");
+    for (ip, attribute) in block.assigned() {
+        assert_eq!(block.attribute(ip), Some(attribute));
+        if let Some(handle) = &attribute.handle {
+            assert_eq!(block.held(handle, |_| true).len(), block.held_by(handle), "{handle:?} in {block:?}");
+        }
+        if let Some(moment) = attribute.note(margay_ipam::TIMESTAMP).and_then(margay_ipam::parse_timestamp) {
+            let again = margay_ipam::parse_timestamp(&margay_ipam::timestamp(moment));
+            assert_eq!(again, Some(moment));
+        }
     }
 }
 
