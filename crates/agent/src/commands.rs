@@ -1,6 +1,7 @@
 //! What people ask about an agent, from outside of it.
 
 mod host;
+mod trace;
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -15,6 +16,7 @@ use crate::source::{Source, SourceError, chain, host};
 use crate::status as page;
 
 pub use host::{CleanupOptions, cleanup, plan};
+pub use trace::{TraceOptions, trace_dropped};
 
 /// The exit status when there is nobody to ask or the question cannot be answered.
 pub(crate) const UNANSWERED: ExitCode = ExitCode(2);

@@ -32,7 +32,8 @@ mod status;
 
 pub use arguments::run;
 pub use commands::{
-    CONFIG_FILE, CleanupOptions, ConfigOptions, StatusOptions, cleanup, config, plan, status,
+    CONFIG_FILE, CleanupOptions, ConfigOptions, StatusOptions, TraceOptions, cleanup, config, plan, status,
+    trace_dropped,
 };
 pub use margay_daemon::log::Format as LogFormat;
 pub use run::{RunOptions, run_with};

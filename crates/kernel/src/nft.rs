@@ -22,6 +22,7 @@ mod read;
 mod rule;
 mod statement;
 mod tables;
+mod trace;
 mod wire;
 
 pub use batch::{Batch, Owner};
@@ -33,6 +34,7 @@ pub use key::{Data, DataType, Element, Field, Fields, IfPrefix, Key, ParseIfPref
 pub use monitor::{Foreign, Monitor, Notice, Touched};
 pub use name::{Family, Name, NameError, TableId};
 pub use object::{Base, Chain, ChainKind, ChainPolicy, Hook, Set, Table};
+pub use read::read_anything;
 pub use rule::{AnonymousSet, Rule, RuleError, SetRef, Verdict, merge_ranges};
 pub use statement::{
     AddressKind, CtState, CtStatus, Direction, Limit, Load, LogLevel, LogTarget, Nat, NatKind, NatTarget, Op,
@@ -41,3 +43,4 @@ pub use statement::{
 pub use tables::{
     ChainContents, Contents, Detail, Dump, Elements, Nftables, RuleContents, RuleHandle, SetContents,
 };
+pub use trace::{DropTracer, Dropped, Packet, TraceError};

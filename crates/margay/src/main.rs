@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
 use dispatch::Called;
-use margay_agent::{CleanupOptions, ConfigOptions, LogFormat, RunOptions, StatusOptions};
+use margay_agent::{CleanupOptions, ConfigOptions, LogFormat, RunOptions, StatusOptions, TraceOptions};
 use margay_client::Invocation;
 use margay_ctl::HostCommand;
 fn main() -> ExitCode {
@@ -55,7 +55,10 @@ fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_
         }
         HostCommand::Status { wait, json } => margay_agent::status(&StatusOptions { wait, json }, invocation),
         HostCommand::Cleanup { felix } => margay_agent::cleanup(CleanupOptions { felix }, invocation),
-        HostCommand::TraceDropped { .. } | HostCommand::Doctor { .. } | HostCommand::CniInstall { .. } => {
+        HostCommand::TraceDropped { time, json } => {
+            margay_agent::trace_dropped(TraceOptions { time, json }, invocation)
+        }
+        HostCommand::Doctor { .. } | HostCommand::CniInstall { .. } => {
             // Nobody is left to tell when stderr is closed.
             let _ = writeln!(invocation.stderr, "margay: this build has no such command yet");
             margay_client::ExitCode(2)

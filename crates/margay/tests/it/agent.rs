@@ -111,7 +111,7 @@ impl Felix {
     /// Waits until the probe passes or not.
     fn wait_for_probe(&self, lab: &Lab, text: &str, passes: bool) {
         let probe: Probe = text.parse().expect("a probe");
-        self.wait_for(&format!("{text}: {passes}"), || lab.probe(&probe) == passes);
+        self.wait_for(&format!("{text}: {passes}"), || lab.probe(&probe, passes) == passes);
     }
 }
 
@@ -396,6 +396,50 @@ fn the_guard_stands_before_the_datastore_answers_and_bad_parameters_wait_to_be_m
     felix.wait_until_ready();
     felix.wait_for_probe(&lab, "W0>W1 tcp:80", true);
     assert!(!felix.log().contains("hunter2"), "values of unknown variables are nobody's business");
+}
+
+#[test]
+fn drops_are_shown_with_their_reason_and_nothing_stays_behind() {
+    if !(enclosed("agent::drops_are_shown_with_their_reason_and_nothing_stays_behind") && Etcd::available()) {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(2), Etcd::start());
+    fill(&etcd, &lab);
+    etcd.put(POLICY, CLOSED);
+    let felix = Felix::on(&etcd, &[]);
+    felix.wait_until_ready();
+    let mut trace = Command::new(env!("CARGO_BIN_EXE_margay"))
+        .args(["trace", "--dropped", "--seconds", "30", "-o", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starting margay");
+    felix.wait_for("the table that marks packets", || nft(&["list", "tables"]).contains("margay-trace-"));
+    let probe: Probe = "W0>W1 tcp:80".parse().expect("a probe");
+    assert!(!lab.probe(&probe, false));
+    let mut first = String::new();
+    let mut lines = std::io::BufReader::new(trace.stdout.take().expect("a pipe"));
+    while !first.contains("10.65.0.11") {
+        first.clear();
+        assert!(
+            std::io::BufRead::read_line(&mut lines, &mut first).expect("lines") > 0,
+            "the drop is not shown"
+        );
+    }
+    let shown: Value = serde_json::from_str(&first).expect("an object a line");
+    assert_eq!(shown["in"]["endpoint"], "cni/w0/eth0", "{shown:#}");
+    assert_eq!(shown["out"]["endpoint"], "cni/w1/eth0", "{shown:#}");
+    assert_eq!(
+        (&shown["by"], &shown["name"], &shown["direction"]),
+        (&"policy".into(), &"closed".into(), &"ingress".into()),
+        "{shown:#}"
+    );
+    assert_eq!((&shown["protocol"], &shown["destinationPort"]), (&"tcp".into(), &80.into()), "{shown:#}");
+    trace.kill().expect("it runs");
+    trace.wait().expect("it ends");
+    assert!(!nft(&["list", "tables"]).contains("margay-trace-"), "the table goes with its maker");
+    let ended = margay(&["trace", "--dropped", "--seconds", "1"]);
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]
