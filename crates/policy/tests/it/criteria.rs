@@ -86,3 +86,15 @@ fn the_first_criterion_that_fails_is_the_one_that_is_told() {
     }
     assert_eq!(kept(r#"{"!src_selector":"all()","!src_tag":"x","dst_selector":"all()"}"#, &tcp), None);
 }
+
+#[test]
+fn a_protocol_by_name_is_that_protocol_alone() {
+    let sctp = packet(132).with_ports(4000, 80);
+    assert_eq!(kept(r#"{"protocol":"sctp"}"#, &sctp), None);
+    assert_eq!(kept(r#"{"protocol":"tcp","dst_ports":[80]}"#, &sctp), Some(Criterion::Protocol));
+    assert_eq!(kept(r#"{"protocol":"udplite"}"#, &packet(136)), None);
+    assert_eq!(kept(r#"{"!protocol":"tcp"}"#, &sctp), None);
+    // A number implies no family, a name of ICMP does.
+    assert_eq!(kept(r#"{"protocol":58}"#, &packet(protocol::ICMPV6)), None);
+    assert_eq!(kept(r#"{"protocol":"icmpv6"}"#, &packet(protocol::ICMPV6)), Some(Criterion::Family));
+}
