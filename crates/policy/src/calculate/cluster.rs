@@ -465,7 +465,12 @@ impl Cluster {
 
     /// How many endpoints have a key, or may inherit it.
     pub(super) fn breadth_of_key(&self, key: &str) -> usize {
+        /// With more values than this a look at each costs more than it tells: hardly two endpoints share one.
+        const MANY: usize = 256;
         let pairs = self.vocabulary.find_key(key).map_or(&[][..], |key| self.vocabulary.pairs_of(key));
+        if pairs.len() > MANY {
+            return pairs.len();
+        }
         pairs.iter().map(|pair| self.breadth_of(*pair)).sum()
     }
 

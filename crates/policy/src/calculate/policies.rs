@@ -186,14 +186,16 @@ impl Policies {
     fn selected_by(&self, cluster: &Cluster, matcher: Matcher) -> Vec<EndpointIndex> {
         let MatcherEntry { program, wants, .. } = &self.matchers[matcher.0];
         let mut found = Vec::new();
-        match wants {
-            Wants::Anything => found.extend(self.locals.keys()),
-            Wants::OneOf { .. } => wants.each_pair(&cluster.vocabulary, |pair| {
+        // Where there are more labels to look up than endpoints, the endpoints are looked at.
+        if wants.pairs(&cluster.vocabulary).is_none_or(|pairs| pairs > self.locals.len()) {
+            found.extend(self.locals.keys());
+        } else {
+            wants.each_pair(&cluster.vocabulary, |pair| {
                 found.extend(self.locals_by_pair.get(&pair).into_iter().flatten());
                 for profile in cluster.profiles_with(pair) {
                     found.extend(self.locals_by_profile.get(profile).into_iter().flatten());
                 }
-            }),
+            });
         }
         found.sort_unstable();
         found.dedup();

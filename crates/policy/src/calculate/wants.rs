@@ -61,6 +61,16 @@ impl Wants {
         }
     }
 
+    /// How many pairs are wanted; none = everything is.
+    pub(super) fn pairs(&self, vocabulary: &Vocabulary) -> Option<usize> {
+        match self {
+            Self::Anything => None,
+            Self::OneOf { pairs, keys } => {
+                Some(pairs.len() + keys.iter().map(|key| vocabulary.pairs_of(*key).len()).sum::<usize>())
+            }
+        }
+    }
+
     /// Every pair that is wanted, by itself or for its key.
     pub(super) fn each_pair(&self, vocabulary: &Vocabulary, mut f: impl FnMut(Pair)) {
         if let Self::OneOf { pairs, keys } = self {
