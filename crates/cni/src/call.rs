@@ -107,8 +107,10 @@ impl Call<'_> {
             bytes
         });
         margay_client::open(settings, random).map_err(|error| {
-            let hint = error.hint().unwrap_or_default();
-            Failure::new(Code::CONFIG, error.to_string()).with_details(hint)
+            // A file that cannot be opened now is a datastore that is away; all else is a mistake in the configuration.
+            let away = matches!(error, margay_client::OpenError::Store(_));
+            let code = if away { Code::DATASTORE } else { Code::CONFIG };
+            Failure::new(code, error.to_string()).with_details(error.hint().unwrap_or_default())
         })
     }
 

@@ -49,15 +49,17 @@ fn call_delegate(call: &mut Call<'_>, subject: &Subject, delegate: &Delegate) ->
 fn release_records(call: &mut Call<'_>, subject: &Subject) -> Result<()> {
     let settings = call.settings()?;
     let datastore = datastore_name(&settings);
-    let store = call.open(&settings)?;
     let entry = Entry::new(&call.conf, &subject.identity, datastore);
     let limit = DEL_PATIENCE.min(call.left());
-    let outcome = runtime()?.block_on(async {
-        let work = release_now(call, subject, &store, &entry);
-        tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Outcome::Later(Failure::new(Code::DATASTORE, "the datastore took too long")))
-    });
+    let late = || Outcome::Later(Failure::new(Code::DATASTORE, "the datastore took too long"));
+    let outcome = match call.open(&settings) {
+        Ok(store) => runtime()?.block_on(async {
+            let work = release_now(call, subject, &store, &entry);
+            tokio::time::timeout(limit, work).await.unwrap_or_else(|_| late())
+        }),
+        Err(failure) if failure.code == Code::DATASTORE => Outcome::Later(failure),
+        Err(failure) => Outcome::Failed(failure),
+    };
     let why = match outcome {
         Outcome::Done => return Ok(()),
         Outcome::Failed(failure) => return Err(failure),

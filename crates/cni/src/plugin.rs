@@ -145,7 +145,11 @@ fn self_test(invocation: &mut Invocation<'_>, cluster: &dyn Cluster) -> ExitCode
     finish(invocation, &stdin, outcome)
 }
 
-pub(crate) fn finish(invocation: &mut Invocation<'_>, stdin: &[u8], outcome: Result<Option<Value>>) -> ExitCode {
+pub(crate) fn finish(
+    invocation: &mut Invocation<'_>,
+    stdin: &[u8],
+    outcome: Result<Option<Value>>,
+) -> ExitCode {
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(answer)) => print(invocation, &answer.to_string()),

@@ -167,6 +167,15 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A test that failed has more to say than what it leaves in namespaces of its own.
+        if !std::thread::panicking() {
+            self.reset();
+        }
+    }
+}
+
 // === impl Answer ===
 
 impl Answer {

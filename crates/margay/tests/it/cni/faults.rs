@@ -1,0 +1,320 @@
+//! The plugin dies, fails, or loses its datastore at every step: nothing is left, and no address is held twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use margay_cni::fault;
+use margay_testkit::etcd::Etcd;
+use margay_testkit::lab::enclosed;
+use serde_json::{Value, json};
+
+use super::host::{Answer, Host, links, records, routes};
+use super::store::Store;
+
+/// How long a process may take to reach a point.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A host with a datastore, and the calls of a runtime.
+struct Bench {
+    host: Host,
+    store: Store,
+    conf: Value,
+}
+
+/// How a call ends.
+type Ending = Option<i32>;
+
+// === impl Bench ===
+
+impl Bench {
+    fn new(store: fn() -> Store) -> Self {
+        let host = Host::new();
+        let store = store().with_pool("10.65.0.0/24");
+        let conf = store.conf(&json!({ "log_level": "info" }));
+        Self { host, store, conf }
+    }
+
+    fn env(&self, verb: &str, container: &str, netns: &str) -> BTreeMap<String, String> {
+        let path = self.host.plugins().display().to_string();
+        [
+            ("CNI_COMMAND", verb),
+            ("CNI_CONTAINERID", container),
+            ("CNI_NETNS", netns),
+            ("CNI_IFNAME", "eth0"),
+            ("CNI_PATH", path.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Calls the plugin, with a fault armed.
+    fn call_with(&mut self, verb: &str, container: &str, fault: &str) -> Answer {
+        let netns = self.host.container(container);
+        let mut env = self.env(verb, container, &netns);
+        if !fault.is_empty() {
+            env.insert(fault::VARIABLE.to_owned(), fault.to_owned());
+        }
+        self.host.run("calico", &env, &self.conf.to_string())
+    }
+
+    fn call(&mut self, verb: &str, container: &str) -> Answer {
+        self.call_with(verb, container, "")
+    }
+
+    /// A call that must succeed.
+    fn succeed(&mut self, verb: &str, container: &str) -> Value {
+        let answer = self.call(verb, container);
+        assert_eq!(answer.exit, Some(0), "{verb} {container}: {answer:?}");
+        answer.stdout
+    }
+
+    fn start(&mut self, verb: &str, container: &str, fault: &str) -> Child {
+        let netns = self.host.container(container);
+        let mut env = self.env(verb, container, &netns);
+        env.insert(fault::VARIABLE.to_owned(), fault.to_owned());
+        let mut child = self.host.command("calico", &env).spawn().expect("starting the plugin");
+        child
+            .stdin
+            .take()
+            .expect("its stdin")
+            .write_all(self.conf.to_string().as_bytes())
+            .expect("its input");
+        child
+    }
+
+    /// What is left of containers on host and datastore; profiles and claims on blocks stay.
+    fn left(&self) -> Vec<String> {
+        let names = links(&[]).into_iter().filter_map(|link| link["ifname"].as_str().map(str::to_owned));
+        let mut left: Vec<String> = names.filter(|name| name.starts_with("cali")).collect();
+        left.extend(routes(&[]).into_iter().filter(|route| route.starts_with("10.65.")));
+        let dump = self.store.dump("/calico").expect("the datastore is up");
+        for (key, value) in records(&dump) {
+            if key.contains("/workload/") || key.contains("/handle/") {
+                left.push(key);
+            } else if value["taken"].as_object().is_some_and(|taken| !taken.is_empty()) {
+                left.push(format!("{key}: {}", value["taken"]));
+            }
+        }
+        for file in std::fs::read_dir("/run/calico/cni/pending-del").into_iter().flatten().flatten() {
+            left.push(file.path().display().to_string());
+        }
+        left
+    }
+
+    fn assert_clean(&self, after: &str) {
+        assert_eq!(self.left(), Vec::<String>::new(), "after {after}");
+    }
+}
+
+/// Waits until a process has stopped itself.
+fn wait_until_stopped(child: &Child) {
+    let end = Instant::now() + DEADLINE;
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    };
+    while state() != Some('T') {
+        assert!(!matches!(state(), Some('Z') | None), "it ended before it reached the point");
+        assert!(Instant::now() < end, "it never reached the point");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn resume(child: &Child) {
+    let status =
+        Command::new("kill").args(["-CONT", &child.id().to_string()]).status().expect("starting kill");
+    assert!(status.success());
+}
+
+fn run_on_both(name: &str, test: fn(&mut Bench)) {
+    let on_etcd = Etcd::available();
+    if !enclosed(name) {
+        return;
+    }
+    test(&mut Bench::new(Store::embedded));
+    if on_etcd {
+        test(&mut Bench::new(Store::etcd));
+    }
+}
+
+const KILLED: Ending = None;
+
+#[test]
+fn whatever_kills_add_del_leaves_nothing() {
+    run_on_both("cni::faults::whatever_kills_add_del_leaves_nothing", |bench| {
+        for point in fault::ADD {
+            let answer = bench.call_with("ADD", "c1", &format!("kill:{point}"));
+            assert_eq!(answer.exit, KILLED, "{point}: {answer:?}");
+            bench.succeed("DEL", "c1");
+            bench.assert_clean(&format!("a kill at {point}"));
+        }
+    });
+}
+
+#[test]
+fn whatever_kills_add_a_second_add_works() {
+    run_on_both("cni::faults::whatever_kills_add_a_second_add_works", |bench| {
+        for point in fault::ADD {
+            assert_eq!(bench.call_with("ADD", "c1", &format!("kill:{point}")).exit, KILLED, "{point}");
+            let added = bench.succeed("ADD", "c1");
+            assert!(added["ips"][0]["address"].is_string(), "{point}: {added}");
+            bench.succeed("DEL", "c1");
+            bench.assert_clean(&format!("a kill at {point}, and ADD again"));
+        }
+    });
+}
+
+#[test]
+fn whatever_kills_del_the_next_leaves_nothing() {
+    run_on_both("cni::faults::whatever_kills_del_the_next_leaves_nothing", |bench| {
+        for point in fault::DEL {
+            bench.succeed("ADD", "c1");
+            let answer = bench.call_with("DEL", "c1", &format!("kill:{point}"));
+            assert_eq!(answer.exit, KILLED, "{point}: {answer:?}");
+            bench.succeed("DEL", "c1");
+            bench.assert_clean(&format!("a kill at {point}"));
+        }
+    });
+}
+
+#[test]
+fn an_add_that_fails_takes_everything_back() {
+    run_on_both("cni::faults::an_add_that_fails_takes_everything_back", |bench| {
+        for point in fault::ADD {
+            let answer = bench.call_with("ADD", "c1", &format!("fail:{point}"));
+            assert_eq!(answer.exit, Some(1), "{point}: {answer:?}");
+            assert!(answer.stdout["code"].is_u64() && answer.stdout["cniVersion"] == "1.0.0", "{answer:?}");
+            bench.assert_clean(&format!("a failure at {point}"));
+        }
+        bench.succeed("ADD", "c1");
+        bench.succeed("DEL", "c1");
+    });
+}
+
+#[test]
+fn add_without_its_datastore_fails_and_del_cleans_up_later() {
+    run_on_both("cni::faults::add_without_its_datastore_fails_and_del_cleans_up_later", |bench| {
+        for point in fault::ADD {
+            let child = bench.start("ADD", "c1", &format!("stop:{point}"));
+            wait_until_stopped(&child);
+            bench.store.stop();
+            resume(&child);
+            let answer = Answer::of(&child.wait_with_output().expect("its end"));
+            // The embedded store stays open in a process that has opened it, and all is written at the end.
+            assert!(matches!(answer.exit, Some(0 | 1)), "{point}: {answer:?}");
+            bench.succeed("DEL", "c1");
+            bench.store.start();
+            // Whoever comes next works off what had to wait.
+            bench.succeed("ADD", "c2");
+            bench.succeed("DEL", "c2");
+            bench.assert_clean(&format!("the datastore went at {point}"));
+        }
+    });
+}
+
+#[test]
+fn del_without_its_datastore_succeeds_and_is_done_later() {
+    run_on_both("cni::faults::del_without_its_datastore_succeeds_and_is_done_later", |bench| {
+        for point in fault::DEL {
+            bench.succeed("ADD", "c1");
+            let child = bench.start("DEL", "c1", &format!("stop:{point}"));
+            wait_until_stopped(&child);
+            bench.store.stop();
+            resume(&child);
+            let answer = Answer::of(&child.wait_with_output().expect("its end"));
+            assert_eq!(answer.exit, Some(0), "{point}: {answer:?}");
+            assert_eq!(answer.stdout, Value::Null, "DEL says nothing");
+            let names: Vec<_> = links(&[]).into_iter().filter(|link| link["ifname"] == "calic1").collect();
+            assert!(names.is_empty(), "{point}: the interface goes at once");
+            bench.store.start();
+            bench.succeed("DEL", "another");
+            bench.assert_clean(&format!("the datastore went at {point}"));
+        }
+    });
+}
+
+#[test]
+fn a_container_added_again_before_its_release_was_done_keeps_its_new_address() {
+    run_on_both(
+        "cni::faults::a_container_added_again_before_its_release_was_done_keeps_its_new_address",
+        |bench| {
+            bench.succeed("ADD", "c1");
+            bench.store.stop();
+            bench.succeed("DEL", "c1");
+            assert_eq!(bench.call("ADD", "c2").exit, Some(1));
+            bench.store.start();
+            let address = bench.succeed("ADD", "c1")["ips"][0]["address"].clone();
+            bench.succeed("ADD", "c3");
+            let dump = bench.store.dump("/calico/v1/host/h1/workload/cni/c1").expect("it is up");
+            let endpoint = dump.values().next().expect("the endpoint");
+            assert!(endpoint.contains(address.as_str().expect("an address")), "{endpoint}");
+            for container in ["c1", "c3"] {
+                bench.succeed("DEL", container);
+            }
+            bench.assert_clean("all");
+        },
+    );
+}
+
+#[test]
+fn two_adds_of_one_container_at_once_are_one() {
+    run_on_both("cni::faults::two_adds_of_one_container_at_once_are_one", |bench| {
+        for round in 0..5 {
+            let container = format!("c{round}");
+            let children: Vec<Child> = (0..4).map(|_| bench.start("ADD", &container, "")).collect();
+            let mut addresses = BTreeSet::new();
+            for child in children {
+                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                assert_eq!(answer.exit, Some(0), "{answer:?}");
+                addresses.insert(answer.stdout["ips"][0]["address"].to_string());
+            }
+            assert_eq!(addresses.len(), 1, "{addresses:?}");
+            bench.succeed("DEL", &container);
+            bench.assert_clean("one of four");
+        }
+    });
+}
+
+#[test]
+fn two_hundred_containers_come_and_go_side_by_side() {
+    run_on_both("cni::faults::two_hundred_containers_come_and_go_side_by_side", |bench| {
+        let names: Vec<String> = (0..200).map(|number| format!("many{number}")).collect();
+        let mut addresses = BTreeSet::new();
+        for group in names.chunks(20) {
+            let children: Vec<Child> = group.iter().map(|name| bench.start("ADD", name, "")).collect();
+            for child in children {
+                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                assert_eq!(answer.exit, Some(0), "{answer:?}");
+                assert!(addresses.insert(answer.stdout["ips"][0]["address"].to_string()), "held twice");
+            }
+        }
+        assert_eq!(addresses.len(), 200);
+        for group in names.chunks(20) {
+            let children: Vec<Child> = group.iter().map(|name| bench.start("DEL", name, "")).collect();
+            for child in children {
+                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                assert_eq!(answer.exit, Some(0), "{answer:?}");
+            }
+        }
+        bench.assert_clean("two hundred");
+    });
+}
+
+#[test]
+fn after_a_reboot_del_finds_everything_by_name() {
+    run_on_both("cni::faults::after_a_reboot_del_finds_everything_by_name", |bench| {
+        for container in ["c1", "c2"] {
+            bench.succeed("ADD", container);
+            bench.host.kill_container(container);
+        }
+        std::fs::remove_dir_all("/run/calico").expect("what a reboot forgets");
+        for (container, netns) in [("c1", "/var/run/netns/gone"), ("c2", "")] {
+            let env = bench.env("DEL", container, netns);
+            let answer = bench.host.run("calico", &env, &bench.conf.to_string());
+            assert_eq!((answer.exit, &answer.stdout), (Some(0), &Value::Null), "{answer:?}");
+        }
+        bench.assert_clean("a reboot");
+    });
+}
