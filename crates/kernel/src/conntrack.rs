@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use crate::rtnetlink::RtError;
 
 pub use socket::CtSocket;
+pub(crate) use socket::concerned;
 
 /// The flows that the kernel tracks, or a fake of them.
 pub trait Flows {

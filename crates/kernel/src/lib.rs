@@ -2,6 +2,7 @@
 
 mod address;
 mod conntrack;
+mod foreign;
 mod link;
 mod monitor;
 mod namespace;
@@ -14,6 +15,7 @@ mod sysctl;
 
 pub use address::Address;
 pub use conntrack::{CtSocket, FakeFlows, Flow, Flows};
+pub use foreign::understand;
 pub use link::{Link, LinkChange, LinkKey, LinkKind, Veth, VethEnd};
 pub use monitor::{Event, Interfaces, Monitor, Notice};
 pub use namespace::{Isolation, Namespace, NamespaceError, isolated};

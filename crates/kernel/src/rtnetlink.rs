@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 pub use fake::{FakeMonitor, FakeNetwork, FakePicture, Fault, Saboteur};
 pub use socket::{RtMonitor, RtSocket};
-pub(crate) use socket::{failed, list_once};
+pub(crate) use socket::{failed, list_once, neighbours};
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -145,6 +145,11 @@ impl Flows for CtSocket {
 
 // === helpers ===
 
+/// How many flows of a datagram concern one of the addresses.
+pub(crate) fn concerned(datagram: &[u8], addresses: &BTreeSet<IpAddr>) -> usize {
+    Messages(datagram).filter_map(|message| found(&message, addresses)).count()
+}
+
 /// The names of a flow, if it concerns one of the addresses.
 fn found(message: &Message<'_>, addresses: &BTreeSet<IpAddr>) -> Option<Found> {
     let (mut original_source, mut reply_source, mut attributes) = (None, None, Vec::new());

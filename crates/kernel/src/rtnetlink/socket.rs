@@ -229,6 +229,11 @@ impl AsFd for RtMonitor {
 
 // === helpers ===
 
+/// How many neighbour entries a datagram holds.
+pub(crate) fn neighbours(datagram: &[u8]) -> usize {
+    Messages(datagram).filter_map(|message| decode::neighbour(&message)).count()
+}
+
 /// Names what a failing socket was used for.
 pub(crate) fn failed(doing: &'static str) -> impl Fn(SocketError) -> RtError {
     move |source| RtError::Socket { doing, source }
