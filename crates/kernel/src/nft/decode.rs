@@ -11,6 +11,9 @@ use super::{AddressKind, Direction, Field, IfPrefix, Limit, Load, LogLevel, LogT
 use super::{NatTarget, Op, Reject, Rule, SetRef, Statement, Unit, Value};
 use crate::netlink::{Attributes, Buffer, be32, be64, text};
 
+/// The most expressions of a rule (`NFT_RULE_MAXEXPRS`).
+const MOST: usize = 128;
+
 /// Finds the set of a lookup by its name and, in a batch, its number.
 pub(super) type FindSet<'a> = dyn Fn(&str, Option<u32>) -> Option<SetRef> + 'a;
 
@@ -76,8 +79,8 @@ impl Rule {
 pub(super) fn statements(expressions: &[u8], find: &FindSet<'_>) -> Option<Vec<Statement>> {
     let mut decoder =
         Decoder { registers: Vec::new(), from: None, protocol: None, statements: Vec::new(), find };
-    for (kind, expression) in Attributes(expressions) {
-        if kind != wire::LIST_ELEMENT {
+    for (index, (kind, expression)) in Attributes(expressions).enumerate() {
+        if kind != wire::LIST_ELEMENT || index == MOST {
             return None;
         }
         let (mut name, mut data) = (None, &[][..]);
@@ -255,7 +258,7 @@ impl Decoder<'_> {
             expr::CMP_NE => Op::Ne,
             expr::CMP_GE => {
                 let Held::Load(load) = held else { return None };
-                self.from = Some((load, Value::read(load.field()?, value)?));
+                self.from = Some((load, exact(load.field()?, value)?));
                 return self.hold(register, Held::Load(load));
             }
             expr::CMP_LE => {
@@ -263,7 +266,7 @@ impl Decoder<'_> {
                 if held != Held::Load(load) {
                     return None;
                 }
-                return self.push(Statement::Range(load, Op::Eq, first, Value::read(load.field()?, value)?));
+                return self.push(Statement::Range(load, Op::Eq, first, exact(load.field()?, value)?));
             }
             _ => return None,
         };
@@ -304,6 +307,7 @@ impl Decoder<'_> {
             let prefix: IfPrefix = std::str::from_utf8(value).ok()?.parse().ok()?;
             return Some(Statement::IfPrefix(load, op, prefix));
         }
+        let typed = exact(field, value)?;
         if load.version().is_some() {
             return net(load, op, value, value.len() * 8);
         }
@@ -311,11 +315,10 @@ impl Decoder<'_> {
             let [kind] = value else { return None };
             return Some(self.message(op, *kind, None));
         }
-        let value = Value::read(field, value)?;
-        if let (Load::L4Proto, Op::Eq, Value::Protocol(protocol)) = (load, op, value) {
+        if let (Load::L4Proto, Op::Eq, Value::Protocol(protocol)) = (load, op, typed) {
             self.protocol = Some(protocol);
         }
-        Some(Statement::Compare(load, op, value))
+        Some(Statement::Compare(load, op, typed))
     }
 
     fn message(&self, op: Op, kind: u8, code: Option<u8>) -> Statement {
@@ -331,8 +334,8 @@ impl Decoder<'_> {
             _ => return None,
         };
         let field = load.field()?;
-        let first = Value::read(field, fields.value(expr::RANGE_FROM)?)?;
-        let last = Value::read(field, fields.value(expr::RANGE_TO)?)?;
+        let first = exact(field, fields.value(expr::RANGE_FROM)?)?;
+        let last = exact(field, fields.value(expr::RANGE_TO)?)?;
         self.push(Statement::Range(load, op, first, last))
     }
 
@@ -373,6 +376,9 @@ impl Decoder<'_> {
 
     fn log(&mut self, fields: &Fields<'_>) -> Option<()> {
         let prefix = fields.get(expr::LOG_PREFIX).map_or(Some(""), text)?;
+        if prefix.len() > super::rule::LONGEST_PREFIX {
+            return None;
+        }
         let target = match fields.get(expr::LOG_GROUP) {
             Some(group) => LogTarget::Group {
                 group: u16::from_be_bytes(*group.first_chunk()?),
@@ -469,9 +475,14 @@ fn host(bytes: &[u8]) -> Option<u32> {
     <[u8; 4]>::try_from(bytes).ok().map(u32::from_ne_bytes)
 }
 
+/// A value that has the length of its type.
+fn exact(field: Field, bytes: &[u8]) -> Option<Value> {
+    Value::read(field, bytes).filter(|_| bytes.len() == field.length())
+}
+
 /// A port.
 fn port(bytes: &[u8]) -> Option<u16> {
-    bytes.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
+    <[u8; 2]>::try_from(bytes).ok().map(u16::from_be_bytes)
 }
 
 /// A network from the first bytes of its address.
@@ -493,7 +504,9 @@ fn masked(load: Load, op: Op, mask: &[u8], value: &[u8]) -> Option<Statement> {
     if load.version().is_some() {
         let ones = mask.iter().map(|byte| byte.leading_ones()).sum::<u32>();
         let contiguous = mask.iter().flat_map(|byte| (0..8).map(move |bit| byte & (0x80 >> bit) != 0));
-        if !contiguous.is_sorted_by_key(|one| !one) {
+        let whole = load.field().map(Field::length);
+        if !contiguous.is_sorted_by_key(|one| !one) || whole != Some(mask.len()) || mask.len() != value.len()
+        {
             return None;
         }
         return net(load, op, value, usize::try_from(ones).ok()?);

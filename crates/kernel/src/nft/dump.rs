@@ -247,7 +247,7 @@ impl Set {
         Some(Self {
             name: message.name.clone()?,
             key: message.key.filter(|_| message.is_ours())?,
-            data: message.data.filter(|_| message.flags & wire::set::F_MAP != 0),
+            data: message.data,
             interval: message.is_interval(),
             comment: message.comment.clone(),
         })
@@ -262,7 +262,7 @@ impl AnonymousSet {
         let elements = elements.into_iter().map(|(key, (last, data))| super::Element { key, last, data });
         Some(Self {
             key: message.key.filter(|_| message.is_ours())?,
-            data: message.data.filter(|_| message.flags & wire::set::F_MAP != 0),
+            data: message.data,
             interval: message.is_interval(),
             elements: elements.collect(),
         })

@@ -133,6 +133,16 @@ impl Fake {
         Ok(())
     }
 
+    /// Another program sends these bytes, whatever they are; true when they were a batch and it was done.
+    pub fn commit_bytes(&mut self, bytes: &[u8]) -> bool {
+        let (outcome, tried) = self.run(bytes, &|_| None);
+        let Some(tried) = tried.filter(|_| outcome.refused.is_empty()) else { return false };
+        self.tables = tried.tables;
+        self.rule = tried.rule;
+        self.generation += 1;
+        true
+    }
+
     /// What other programs did since the last call.
     pub fn take_foreign(&mut self) -> Vec<Foreign> {
         self.foreign.drain(..).collect()

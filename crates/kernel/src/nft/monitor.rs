@@ -109,6 +109,14 @@ impl AsFd for Monitor {
 
 // === helpers ===
 
+/// Reads bytes as notifications.
+pub(super) fn read_anything(bytes: &[u8]) {
+    let (mut pending, mut changed) = (BTreeMap::new(), Vec::new());
+    for message in Messages(bytes) {
+        take(&mut pending, 0, &message, &mut changed);
+    }
+}
+
 /// One notification; the one about a new generation closes what was told before it.
 fn take(
     pending: &mut BTreeMap<TableId, BTreeSet<Touched>>,

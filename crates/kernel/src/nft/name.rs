@@ -4,9 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The longest name in bytes (`NFT_NAME_MAXLEN` less the closing NUL).
-const LONGEST: usize = 255;
-
 /// The name of a table, chain or set; cheap to clone.
 ///
 /// A parsed one can be typed to the `nft` tool: a letter, then letters, digits and `_ . - /`. One that was read from
@@ -48,6 +45,9 @@ pub struct TableId {
 // === impl Name ===
 
 impl Name {
+    /// The longest name in bytes (`NFT_NAME_MAXLEN` less the closing NUL).
+    pub(crate) const LONGEST: usize = 255;
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -66,7 +66,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
         let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic());
-        if !begins || text.len() > LONGEST || !text.bytes().all(inner) {
+        if !begins || text.len() > Name::LONGEST || !text.bytes().all(inner) {
             return Err(NameError(text.to_owned()));
         }
         Ok(Self(text.into()))

@@ -85,6 +85,37 @@ pub(super) enum RawData<'a> {
     Value(&'a [u8]),
 }
 
+/// Reads bytes as every kind of answer that the kernel could give; says how many messages there were.
+///
+/// For fuzzers: whatever the bytes, it must not panic.
+#[must_use]
+pub fn read_anything(bytes: &[u8]) -> usize {
+    let find = |name: &str, _: Option<u32>| Some(super::SetRef::Named(Name::read(name)));
+    let mut count = 0;
+    for message in crate::netlink::Messages(bytes) {
+        count += 1;
+        let _ = (message.ack(), super::describe::message(message.whole));
+        let _ = (TableMessage::read(&message), ChainMessage::read(&message));
+        let set = SetMessage::read(&message);
+        let _ = (super::Set::read(&set), super::AnonymousSet::read(&set, Elements::new()));
+        let rule = RuleMessage::read(&message);
+        if let Some(statements) = super::decode::statements(rule.expressions, &find) {
+            let _ = super::Rule::trusted(statements, rule.comment).to_string();
+        }
+        for field in super::Field::ALL {
+            for interval in [false, true] {
+                let mut collector = Collector::default();
+                for raw in ElementsMessage::read(&message).iter() {
+                    collector.take(field.into(), interval, Some(DataType::Verdict), &raw);
+                }
+                let _ = collector.finish();
+            }
+        }
+    }
+    super::monitor::read_anything(bytes);
+    count
+}
+
 // === messages ===
 
 impl TableMessage {
@@ -191,7 +222,9 @@ impl SetMessage {
             fields.filter(|fields| u32::try_from(fields.length()) == Ok(length))
         };
         read.key = known(read.key, read.key_length);
-        if read.flags & wire::set::F_MAP != 0 {
+        if read.flags & wire::set::F_MAP == 0 {
+            read.data = None;
+        } else {
             // The kernel tells 16 for verdicts.
             let fits = match read.data {
                 Some(DataType::Values(fields)) => known(Some(fields), read.data_length).is_some(),
@@ -318,7 +351,7 @@ pub(super) fn typed(data: &RawData<'_>, of: Option<DataType>) -> Option<Data> {
 pub(super) fn name(bytes: &[u8]) -> Option<Name> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
-    (!text.is_empty()).then(|| Name::read(&text))
+    (!text.is_empty() && text.len() <= Name::LONGEST).then(|| Name::read(&text))
 }
 
 /// The bytes of a value (`NFTA_DATA_VALUE`).

@@ -6,10 +6,12 @@ use margay_net::{Cidr, IpVersion};
 
 use super::{DataType, Element, Field, Fields, Key, Load, Name, NatTarget, Op, Reject, Statement, Value};
 
+/// The most statements; none is more than eight expressions, of which the kernel takes 128.
+const MOST: usize = 16;
 /// The longest note in bytes, as the `nft` tool takes it.
 const LONGEST_COMMENT: usize = 127;
 /// The longest prefix of a log line (`NF_LOG_PREFIXLEN` less the closing NUL).
-const LONGEST_PREFIX: usize = 127;
+pub(super) const LONGEST_PREFIX: usize = 127;
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,6 +77,9 @@ pub enum RuleError {
     /// A statement behind a verdict.
     #[error("statement {0} stands behind a verdict")]
     BehindVerdict(usize),
+    /// More statements than the kernel takes.
+    #[error("a rule of {0} statements is too long")]
+    TooLong(usize),
     /// A map where a set belongs, or the other way round.
     #[error("statement {0} needs a set where it has a map, or a map where it has a set")]
     Map(usize),
@@ -193,6 +198,9 @@ pub fn merge_ranges(ranges: impl IntoIterator<Item = (Key, Key)>) -> Vec<Element
 impl Rule {
     /// The statements as a rule, if the kernel will understand them as they are meant.
     pub fn new(statements: Vec<Statement>) -> Result<Self, RuleError> {
+        if statements.len() > MOST {
+            return Err(RuleError::TooLong(statements.len()));
+        }
         let mut known = Known::default();
         for (index, statement) in statements.iter().enumerate() {
             known.take(index, statement)?;

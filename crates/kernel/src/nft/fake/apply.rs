@@ -218,6 +218,10 @@ impl Applying {
         let (id, held) = self.table(family, read.table.as_ref())?;
         let name = read.name.clone().ok_or(Errno::INVAL)?;
         let number = read.id.ok_or(Errno::INVAL)?;
+        let several = read.key.is_some_and(|key| key.is_concatenation());
+        if read.is_interval() && several && read.flags & wire::set::F_CONCAT == 0 {
+            return Err(Errno::OPNOTSUPP);
+        }
         if read.flags & wire::set::F_CONCAT != 0 {
             let told: Vec<usize> =
                 read.fields.iter().filter_map(|length| usize::try_from(*length).ok()).collect();

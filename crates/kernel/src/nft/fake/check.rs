@@ -25,7 +25,7 @@ fn table(contents: &Contents) -> Result<(), Errno> {
     let mut depths = Depths::new();
     for (name, chain) in &contents.chains {
         let Some(base) = &chain.base else { continue };
-        if depth(contents, name, &mut depths)? > DEEPEST {
+        if depth(contents, name, 1, &mut depths)? > DEEPEST {
             return Err(Errno::MLINK);
         }
         allowed(contents, name, base, &mut Vec::new())?;
@@ -33,17 +33,23 @@ fn table(contents: &Contents) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The number of chains on the longest way from this one, itself included.
-fn depth<'a>(contents: &'a Contents, name: &'a Name, depths: &mut Depths<'a>) -> Result<usize, Errno> {
+/// The number of chains on the longest way from this one, itself included; it is the `nth` on the way to here.
+fn depth<'a>(
+    contents: &'a Contents,
+    name: &'a Name,
+    nth: usize,
+    depths: &mut Depths<'a>,
+) -> Result<usize, Errno> {
     match depths.get(name) {
         Some(Some(depth)) => return Ok(*depth),
         Some(None) => return Err(Errno::MLINK),
+        None if nth > DEEPEST => return Err(Errno::MLINK),
         None => {}
     }
     depths.insert(name, None);
     let mut deepest = 0;
     for target in targets(contents, name) {
-        deepest = deepest.max(depth(contents, target, depths)?);
+        deepest = deepest.max(depth(contents, target, nth + 1, depths)?);
     }
     depths.insert(name, Some(deepest + 1));
     Ok(deepest + 1)

@@ -53,6 +53,12 @@ pub(super) fn add(
         // Kernels differ in what they say to other data: busy, or there already.
         return if exclusive || old_data != data { Err(Errno::EXIST) } else { Ok(false) };
     }
+    if set.key.is_concatenation()
+        && let Some(last) = last
+        && parts(key).iter().zip(&parts(last)).any(|(first, last)| first > last)
+    {
+        return Err(Errno::INVAL);
+    }
     if set.interval && overlaps(set, elements, key, last.as_ref().unwrap_or(key)) {
         return Err(Errno::EXIST);
     }
@@ -70,19 +76,21 @@ pub(super) fn remove(elements: &mut Elements, element: &Element) -> Result<Optio
     }
 }
 
+/// The bytes of each field of a key.
+fn parts(key: &Key) -> Vec<Vec<u8>> {
+    let fields = key.fields();
+    let mut at = 0;
+    let cut = fields.as_slice().iter().map(|field| {
+        let from = at;
+        at += field.length().next_multiple_of(4);
+        key.as_bytes()[from..at].to_vec()
+    });
+    cut.collect()
+}
+
 /// Whether a range shares a key with another.
 fn overlaps(set: &Set, elements: &Elements, first: &Key, last: &Key) -> bool {
     if set.key.is_concatenation() {
-        let parts = |key: &Key| -> Vec<Vec<u8>> {
-            let mut at = 0;
-            let length = |field: &crate::nft::Field| field.length().next_multiple_of(4);
-            let cut = set.key.as_slice().iter().map(|field| {
-                let from = at;
-                at += length(field);
-                key.as_bytes()[from..at].to_vec()
-            });
-            cut.collect()
-        };
         let (first, last) = (parts(first), parts(last));
         return elements.iter().any(|(other, (other_last, _))| {
             let (other, other_last) = (parts(other), parts(other_last.as_ref().unwrap_or(other)));
