@@ -108,9 +108,11 @@ impl Failure {
 impl From<margay_store::datastore::Error> for Failure {
     fn from(error: margay_store::datastore::Error) -> Self {
         use margay_store::datastore::Error as E;
+        use margay_store::kv::KvError;
         let code = match &error {
             E::Unauthorized => Code::UNAUTHORIZED,
-            E::Unavailable { .. } => Code::DATASTORE,
+            // Disk full or not there, a server that talks nonsense: the datastore is away as well.
+            E::Unavailable { .. } | E::Store(KvError::Storage(_) | KvError::Server(_)) => Code::DATASTORE,
             E::Conflict { .. } => Code::TRY_LATER,
             E::MissingIdentifier(_)
             | E::DoesNotExist { .. }

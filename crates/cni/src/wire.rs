@@ -9,6 +9,7 @@ use margay_wiring::{AttachError, AttachFailure, Detach, Host as _, Interrupted, 
 
 use crate::call::{Call, Subject, chain};
 use crate::error::{Code, Failure, Result};
+use crate::fault::Faults;
 use crate::identity::{Identity, Workload};
 
 /// Where the agent writes the MTU that fits this host's tunnels.
@@ -127,12 +128,16 @@ pub(crate) fn unwire(call: &mut Call<'_>, subject: &Subject) -> Result<()> {
     };
     // The second name is of this interface alone.
     detach(call, &mut host, &end(identity.second_host_interface(), None))?;
-    detach(call, &mut host, &end(identity.host_interface(), netns))
+    let faults = call.faults.clone();
+    detach_with(call, &mut host, &end(identity.host_interface(), netns), &faults)
 }
 
 /// Takes one interface away.
 pub(crate) fn detach(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach) -> Result<()> {
-    let faults = call.faults.clone();
+    detach_with(call, host, end, &Faults::default())
+}
+
+fn detach_with(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach, faults: &Faults) -> Result<()> {
     let mut after = |step: Step| faults.pass(step.name()).map_err(|_| Interrupted);
     let detached = margay_wiring::detach(host, end, &mut after);
     if let Some(other) = &detached.kept_for {

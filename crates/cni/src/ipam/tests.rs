@@ -321,3 +321,33 @@ fn version_and_flags_need_nothing() {
         (1, "calico-ipam: KUBERNETES_NODE_NAME is not set\n")
     );
 }
+
+/// I90, as far as separate processes go: the host's lock lets one after the other work.
+#[test]
+fn a_hundred_requests_at_once_get_a_hundred_addresses() {
+    let host = Host::new();
+    host.pool("10.66.0.0/24");
+    let conf = host.conf("0.3.1", &json!({}));
+    let addresses: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..100)
+            .map(|number| {
+                let (host, conf) = (&host, &conf);
+                scope.spawn(move || {
+                    let got = host.call("ADD", &format!("c{number}"), "", conf);
+                    assert_eq!(got.exit, 0, "{got:?}");
+                    got.stdout["ips"][0]["address"].as_str().expect("an address").to_owned()
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("a request")).collect()
+    });
+    assert_eq!(addresses.len(), 100);
+    let blocks: std::collections::BTreeSet<String> = addresses
+        .iter()
+        .map(|address| {
+            let address: margay_net::Cidr = address.parse().expect("an address");
+            margay_ipam::block_of(address.address()).to_string()
+        })
+        .collect();
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+}

@@ -122,6 +122,17 @@ fn wait_until_stopped(child: &Child) {
     }
 }
 
+/// Waits for a process to end; one that does not is killed.
+fn answer_of(mut child: Child) -> Answer {
+    let end = Instant::now() + DEADLINE;
+    while child.try_wait().expect("waiting for the plugin").is_none() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Ended or not: it cannot matter any more.
+    let _ = child.kill();
+    Answer::of(&child.wait_with_output().expect("its end"))
+}
+
 fn resume(child: &Child) {
     let status =
         Command::new("kill").args(["-CONT", &child.id().to_string()]).status().expect("starting kill");
@@ -201,7 +212,7 @@ fn add_without_its_datastore_fails_and_del_cleans_up_later() {
             wait_until_stopped(&child);
             bench.store.stop();
             resume(&child);
-            let answer = Answer::of(&child.wait_with_output().expect("its end"));
+            let answer = answer_of(child);
             // The embedded store stays open in a process that has opened it, and all is written at the end.
             assert!(matches!(answer.exit, Some(0 | 1)), "{point}: {answer:?}");
             bench.succeed("DEL", "c1");
@@ -223,7 +234,7 @@ fn del_without_its_datastore_succeeds_and_is_done_later() {
             wait_until_stopped(&child);
             bench.store.stop();
             resume(&child);
-            let answer = Answer::of(&child.wait_with_output().expect("its end"));
+            let answer = answer_of(child);
             assert_eq!(answer.exit, Some(0), "{point}: {answer:?}");
             assert_eq!(answer.stdout, Value::Null, "DEL says nothing");
             let names: Vec<_> = links(&[]).into_iter().filter(|link| link["ifname"] == "calic1").collect();
@@ -266,7 +277,7 @@ fn two_adds_of_one_container_at_once_are_one() {
             let children: Vec<Child> = (0..4).map(|_| bench.start("ADD", &container, "")).collect();
             let mut addresses = BTreeSet::new();
             for child in children {
-                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                let answer = answer_of(child);
                 assert_eq!(answer.exit, Some(0), "{answer:?}");
                 addresses.insert(answer.stdout["ips"][0]["address"].to_string());
             }
@@ -285,7 +296,7 @@ fn two_hundred_containers_come_and_go_side_by_side() {
         for group in names.chunks(20) {
             let children: Vec<Child> = group.iter().map(|name| bench.start("ADD", name, "")).collect();
             for child in children {
-                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                let answer = answer_of(child);
                 assert_eq!(answer.exit, Some(0), "{answer:?}");
                 assert!(addresses.insert(answer.stdout["ips"][0]["address"].to_string()), "held twice");
             }
@@ -294,7 +305,7 @@ fn two_hundred_containers_come_and_go_side_by_side() {
         for group in names.chunks(20) {
             let children: Vec<Child> = group.iter().map(|name| bench.start("DEL", name, "")).collect();
             for child in children {
-                let answer = Answer::of(&child.wait_with_output().expect("its end"));
+                let answer = answer_of(child);
                 assert_eq!(answer.exit, Some(0), "{answer:?}");
             }
         }
