@@ -40,6 +40,8 @@ pub(crate) enum Seen {
     Nothing,
     /// It holds so many addresses of the handle since this revision.
     Count(usize, Revision),
+    /// It cannot be understood: nobody assigns from it, and what it holds is not known.
+    Unreadable,
 }
 
 // === impl Keeper ===
@@ -137,6 +139,7 @@ impl Keeper {
             }
             let count = match seen {
                 Seen::Count(count, at) if at > revision => Some(count),
+                Seen::Unreadable => Some(0),
                 Seen::Count(..) | Seen::Nothing => self.count(store, block, &handle, revision).await?,
             };
             if let Some(count) = count {

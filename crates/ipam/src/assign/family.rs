@@ -119,10 +119,19 @@ impl<'a> Family<'a> {
             }
             let held = match listed.map(|blocks| blocks.find(cidr)) {
                 Some(Some(record)) if is_full(record) => continue,
-                Some(Some(record)) => Some(Held::read(record)?),
+                Some(Some(record)) => Held::read(record).map(Some),
                 // Claimed while we listed, or claimed by nobody: only the block itself knows.
-                Some(None) | None if !alone => stored::block(taker.store, cidr).await?,
-                Some(None) | None => taker.read_ahead(cidr).await?,
+                Some(None) | None if !alone => stored::block(taker.store, cidr).await,
+                Some(None) | None => taker.read_ahead(cidr).await,
+            };
+            let held = match held {
+                Ok(held) => held,
+                // What cannot be understood serves nobody, and does not keep others from serving.
+                Err(error @ Error::BadRecord { .. }) => {
+                    self.notes.push(error.to_string());
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
             match held {
                 Some(held) if held.block.is_owned_by(self.host) => {

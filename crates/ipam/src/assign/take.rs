@@ -58,7 +58,15 @@ impl<'a, D: Datastore> Taker<'a, D> {
         }
         let (held, kept) = tokio::join!(read, keeper.hold(self.store, cidr, 1, None));
         kept?;
-        let held = held?;
+        let held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                if matches!(error, Error::BadRecord { .. }) {
+                    keeper.settle(self.store, cidr, Seen::Unreadable).await?;
+                }
+                return Err(error);
+            }
+        };
         if held.as_ref().is_none_or(|held| held.block.free() == 0 || !held.block.is_owned_by(self.host)) {
             keeper.settle(self.store, cidr, Seen::Nothing).await?;
         }

@@ -329,6 +329,20 @@ async fn blocks_of_version_3_are_left_alone<D: Datastore>(store: &D) {
     assert_eq!(release_addresses(store, &[ip("10.0.0.0")]).await.expect("an answer"), [ip("10.0.0.0")]);
 }
 
+/// 4: a block that cannot be understood serves nobody, and nobody else suffers.
+async fn a_broken_block_is_passed_over<D: Datastore>(store: &D) {
+    pool(store, "10.0.0.0/25", false).await;
+    let first = v4(store, "a", 1).await[0];
+    let key = Key::IpamBlock { cidr: margay_ipam::block_of(first) };
+    store.put_record(&key, "{}", Precondition::None).await.expect("written");
+    let got =
+        auto_assign(store, &Request { owner: owner("h"), ..request("a", 1, 0) }).await.expect("an answer");
+    assert_eq!(got.v4.len(), 1);
+    assert_ne!(margay_ipam::block_of(got.v4[0]), margay_ipam::block_of(first));
+    assert_eq!(release_by_handle(store, "h", |_| true).await.expect("an answer"), Some(got.v4));
+    assert_eq!(store.get_record(&key).await.expect("an answer").expect("a block").value, "{}");
+}
+
 /// 2.1: names that cannot be part of a key.
 async fn names_with_slashes_are_refused<D: Datastore>(store: &D) {
     pools(store).await;
@@ -370,6 +384,7 @@ cases![
     claims_are_healed,
     old_and_foreign_blocks_are_served_and_kept,
     blocks_of_version_3_are_left_alone,
+    a_broken_block_is_passed_over,
     names_with_slashes_are_refused,
 ];
 

@@ -126,6 +126,29 @@ async fn a_claim_that_comes_back_is_released_again() {
     assert_eq!((value(&kv, BLOCK).await, value(&kv, CLAIM).await), (None, None));
 }
 
+/// I82: upstream returns the addresses that it never wrote.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_never_written_is_never_given() {
+    let kv = MeddledKv::new();
+    let (block, _) = crate::recorded();
+    let key = "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26";
+    for (key, value) in [
+        (key, block.as_str()),
+        ("/calico/ipam/v2/host/rack1/ipv4/block/10.0.0.0-26", "{}"),
+        ("/calico/v1/ipam/v4/pool/10.0.0.0-26", r#"{"cidr":"10.0.0.0/26"}"#),
+    ] {
+        kv.seed(key, value).await;
+    }
+    kv.always_before_write(key);
+    let store = store(&kv);
+    let request = margay_ipam::Request { host: "rack1".to_owned(), v4: 1, ..Default::default() };
+    let error = margay_ipam::auto_assign(&store, &request).await.unwrap_err();
+    assert_eq!(error.to_string(), "update conflict: 'BlockKey(cidr=10.0.0.0/26)' (100 attempts)");
+    let error = margay_ipam::assign_ip(&store, "rack1", ip("10.0.0.9"), &request.owner).await.unwrap_err();
+    assert_eq!(error.to_string(), "update conflict: 'BlockKey(cidr=10.0.0.0/26)' (100 attempts)");
+    assert_eq!(value(&kv, key).await, Some(block));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_always_comes_back_is_an_error_after_3_rounds() {
     let (store, kv) = world().await;
