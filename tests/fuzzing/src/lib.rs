@@ -9,6 +9,7 @@ mod documents;
 mod events;
 mod keys;
 mod meaning;
+mod netlink;
 mod parameters;
 mod selectors;
 mod settings;
@@ -20,6 +21,7 @@ pub use blocks::blocks;
 pub use documents::documents;
 pub use events::events;
 pub use keys::keys;
+pub use netlink::netlink;
 pub use parameters::parameters;
 pub use selectors::selectors;
 pub use settings::settings;
@@ -30,12 +32,13 @@ pub use templates::templates;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in `tests/data/fuzz`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("arguments", arguments),
     ("blocks", blocks),
     ("documents", documents),
     ("events", events),
     ("keys", keys),
+    ("netlink", netlink),
     ("parameters", parameters),
     ("selectors", selectors),
     ("settings", settings),

@@ -109,3 +109,8 @@ fn every_folder_has_a_target_and_the_seeds_are_small() {
     let bytes: usize = all.map(|(_, seed)| seed.len()).sum();
     assert!(bytes < 300 << 10, "{bytes} bytes of seeds");
 }
+
+#[test]
+fn netlink_holds_for_all_seeds() {
+    replay("netlink", 6_000);
+}
