@@ -63,11 +63,15 @@ fn play(desk: &Desk, lab: &Lab) -> usize {
             format!("{from}>{to} {kind}").parse().expect("a probe")
         })
         .collect();
+    let expected: Vec<bool> = ATTEMPTS
+        .iter()
+        .map(|(from, to, protocol, port)| desk.explain(name_of(from), name_of(to), protocol, *port))
+        .collect();
+    let probes: Vec<(Probe, bool)> = probes.into_iter().zip(expected.iter().copied()).collect();
     let seen = lab.probe_all(&probes);
     println!("{:<10} {:<10} {:<10} {:<9} {:<6}", "FROM", "TO", "WHAT", "EXPECTED", "SEEN");
     let mut wrong = 0;
-    for ((from, to, protocol, port), seen) in ATTEMPTS.iter().zip(seen) {
-        let expected = desk.explain(name_of(from), name_of(to), protocol, *port);
+    for (((from, to, protocol, port), expected), seen) in ATTEMPTS.iter().zip(expected).zip(seen) {
         let what = if *protocol == "icmp" { "icmp".to_owned() } else { format!("{protocol}/{port}") };
         let word = |passes: bool| if passes { "passes" } else { "dropped" };
         let remark = if expected == seen { "" } else { "   <-- differs" };

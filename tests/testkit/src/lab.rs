@@ -16,7 +16,7 @@ mod send;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
@@ -144,13 +144,14 @@ impl Lab {
         command
     }
 
-    /// Sends what the probe says, and returns whether it arrived and was answered.
+    /// Sends what the probe says, and returns whether it arrived and was answered. What is expected decides only how
+    /// long an answer is waited for.
     ///
     /// # Panics
     /// When a socket cannot be made, which says nothing of the network.
     #[must_use]
-    pub fn probe(&self, probe: &Probe) -> bool {
-        send::passes(self, probe)
+    pub fn probe(&self, probe: &Probe, expected: bool) -> bool {
+        send::passes(self, probe, expected)
     }
 
     /// All of them, each as [`Lab::probe`]; at once those that borrow no source, then, one after the other on each
@@ -159,10 +160,10 @@ impl Lab {
     /// # Panics
     /// As [`Lab::probe`].
     #[must_use]
-    pub fn probe_all(&self, probes: &[Probe]) -> Vec<bool> {
+    pub fn probe_all(&self, probes: &[(Probe, bool)]) -> Vec<bool> {
         let mut turns: Vec<Vec<usize>> = Vec::new();
         let mut borrowers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, probe) in probes.iter().enumerate() {
+        for (index, (probe, _)) in probes.iter().enumerate() {
             match probe.src {
                 None => turns.push(vec![index]),
                 Some(_) => borrowers.entry(&probe.from).or_default().push(index),
@@ -171,8 +172,9 @@ impl Lab {
         let mut passed = vec![false; probes.len()];
         for phase in [turns, borrowers.into_values().collect()] {
             let seen: Vec<(usize, bool)> = std::thread::scope(|scope| {
-                let probe =
-                    |turn: Vec<usize>| move || turn.iter().map(|i| (*i, self.probe(&probes[*i]))).collect();
+                let probe = |turn: Vec<usize>| {
+                    move || turn.iter().map(|i| (*i, self.probe(&probes[*i].0, probes[*i].1))).collect()
+                };
                 let running: Vec<std::thread::ScopedJoinHandle<'_, Vec<_>>> =
                     phase.into_iter().map(|turn| scope.spawn(probe(turn))).collect();
                 running
@@ -185,6 +187,14 @@ impl Lab {
             }
         }
         passed
+    }
+
+    /// Lets a machine answer on an IPv4 TCP port that probes reach by another address, after somebody's translation.
+    ///
+    /// # Panics
+    /// When the port is taken.
+    pub fn answer(&self, machine: &str, port: u16) {
+        self.respond(machine, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), Kind::Tcp(port));
     }
 
     /// Sees to it that the machine answers there.

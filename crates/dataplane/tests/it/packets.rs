@@ -33,7 +33,8 @@ fn differences(first: usize, step: usize) -> Vec<String> {
                 .iter()
                 .map(|(probe, verdict)| (probe.as_str(), verdict == "+"))
                 .collect();
-            let probes: Vec<Probe> = expected.keys().map(|probe| probe.parse().expect("a probe")).collect();
+            let probes: Vec<(Probe, bool)> =
+                expected.iter().map(|(probe, passes)| (probe.parse().expect("a probe"), *passes)).collect();
             for ((probe, expected), seen) in expected.iter().zip(lab.probe_all(&probes)) {
                 if *expected != seen {
                     differences

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use margay_testkit::etcd::Etcd;
 use tempfile::TempDir;
 
+/// How long the agent may take until a change is in the kernel. It takes milliseconds; the machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 /// `calico-felix` running on `h1`; it is killed when this goes.
 pub(crate) struct Agent {
     folder: TempDir,
@@ -37,9 +40,10 @@ impl Agent {
         agent
     }
 
-    /// Starts it on an etcd.
-    pub(crate) fn start_on_etcd(etcd: &Etcd) -> Self {
-        Self::start(&[("EtcdEndpoints", &etcd.client_url())])
+    /// Starts it on an etcd, with more parameters.
+    pub(crate) fn start_on_etcd(etcd: &Etcd, parameters: &[(&str, &str)]) -> Self {
+        let url = etcd.client_url();
+        Self::start(&[&[("EtcdEndpoints", url.as_str())], parameters].concat())
     }
 
     /// Starts it again with the same parameters after [`Agent::kill`].
@@ -76,6 +80,22 @@ impl Agent {
     pub(crate) fn nft(&self, args: &[&str]) -> String {
         let output = Command::new("nft").args(args).output().expect("starting nft");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
+    /// Waits until the kernel has everything written so far: an endpoint written last has its place in the dispatch
+    /// map, and the one of the mark before has lost it.
+    pub(crate) fn settle(&self, etcd: &Etcd, mark: usize) {
+        let (last, now) = (format!("mark{}", mark - 1), format!("mark{mark}"));
+        let key = |name: &str| format!("/calico/v1/host/h1/workload/lab/{name}/endpoint/eth0");
+        let value = format!(
+            r#"{{"state":"active","name":"cali{now}","mac":null,"profile_ids":[],"ipv4_nets":[],"ipv6_nets":[]}}"#
+        );
+        etcd.delete(&key(&last));
+        etcd.put(&key(&now), &value);
+        self.wait_for(DEADLINE, &format!("{now} in the kernel"), || {
+            let map = self.nft(&["list", "map", "inet", "calico", "wl_to"]);
+            map.contains(&format!("\"cali{now}\"")) && !map.contains(&format!("\"cali{last}\""))
+        });
     }
 
     /// Waits until something holds. Shows log and rules when it does not in time.

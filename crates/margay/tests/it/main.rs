@@ -1,6 +1,7 @@
 //! The real executable, under the names it is installed as.
 
 mod agent;
+mod cases;
 mod cni;
 mod commands;
 mod conformance;

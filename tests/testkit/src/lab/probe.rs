@@ -1,4 +1,5 @@
 //! What a probe is, in the words of the recorded worlds: `FROM>TO [v6] KIND [sport=N] [src=ADDR] [type=N code=N]`.
+//! KIND is `tcp:PORT`, `udp:PORT`, `icmp` or `proto:N`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,6 +35,8 @@ pub enum Kind {
     Echo,
     /// One ICMP message of that type and code; its arrival is what counts.
     Icmp(u8, u8),
+    /// One packet of that IP protocol; its arrival is what counts.
+    Protocol(u8),
 }
 
 /// The text is no probe.
@@ -69,6 +72,7 @@ impl FromStr for Probe {
                 "icmp" => probe.kind = Kind::Echo,
                 "tcp" => probe.kind = Kind::Tcp(number()?),
                 "udp" => probe.kind = Kind::Udp(number()?),
+                "proto" => probe.kind = Kind::Protocol(value.parse().map_err(|_| wrong())?),
                 "sport" => probe.sport = Some(number()?),
                 "src" => probe.src = Some(value.parse().map_err(|_| wrong())?),
                 "type" => icmp_type = Some(value.parse().map_err(|_| wrong())?),

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use margay_testkit::lab::{Lab, Probe, enclosed};
 
-fn probes(texts: &[&str]) -> Vec<Probe> {
-    texts.iter().map(|text| text.parse().expect(text)).collect()
+fn probes(texts: &[&str], expected: impl Fn(&str) -> bool) -> Vec<(Probe, bool)> {
+    texts.iter().map(|text| (text.parse().expect(text), expected(text))).collect()
 }
 
 fn sh(script: &str) {
@@ -45,8 +45,7 @@ fn the_lab_sees_what_passes_and_what_is_dropped() {
         "Y>X tcp:80 sport=700",
         "W1>X v6 icmp type=1 code=4",
     ];
-    let all = probes(&texts);
-    let seen = lab.probe_all(&all);
+    let seen = lab.probe_all(&probes(&texts, |_| true));
     let failed: Vec<_> = texts.iter().zip(&seen).filter(|(_, passed)| !**passed).collect();
     assert!(failed.is_empty(), "{failed:?}");
 
@@ -55,7 +54,8 @@ fn the_lab_sees_what_passes_and_what_is_dropped() {
         nft add rule inet t i iif lo accept
         nft add rule inet t i icmpv6 type '{ 133, 134, 135, 136 }' accept
         nft add rule inet t i ct state established accept");
-    let seen = lab.probe_all(&all);
-    let expected: Vec<bool> = texts.iter().map(|text| text.starts_with("h1>")).collect();
+    let passes = |text: &str| text.starts_with("h1>");
+    let seen = lab.probe_all(&probes(&texts, passes));
+    let expected: Vec<bool> = texts.iter().map(|text| passes(text)).collect();
     assert_eq!(texts.iter().zip(seen).collect::<Vec<_>>(), texts.iter().zip(expected).collect::<Vec<_>>());
 }
