@@ -5,9 +5,10 @@
 //! the revision and a digest of the value. What must stay true: applying every update in order yields the store, no
 //! update repeats what the consumer has, and no error ends it (`spec/datastore-etcdv2.md` 11).
 
-use std::collections::{BTreeMap, VecDeque};
+mod known;
+
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Bound;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, Jitter};
 use crate::kv::{Change, Entry, EntryRef, Kv, KvError, Listing, Revision, Watch};
+
+use known::{Known, Mark};
 
 /// How many changes are kept while a list is under way. When more come the watch is begun anew behind the list.
 const MAX_PENDING: usize = 20_000;
@@ -87,14 +90,12 @@ pub struct Syncer<K: Kv> {
     options: Options,
     state: State,
     status: Option<Status>,
-    known: BTreeMap<String, Mark>,
+    known: Known,
     /// Every change up to this revision is in `known`.
     after: u64,
     watch: Option<K::Watch>,
     /// Changes seen by the watch while a list is under way.
     pending: Vec<Change>,
-    /// The number of the last list begun.
-    list: u64,
     /// Probes in a row that were behind `after`.
     stale: u32,
     /// Compactions in a row without a change seen between them.
@@ -111,14 +112,6 @@ enum State {
         required: u64,
     },
     Watch,
-}
-
-/// What the consumer knows of a key.
-struct Mark {
-    revision: Revision,
-    digest: u64,
-    /// The last list that had the key.
-    list: u64,
 }
 
 // === impl Options ===
@@ -149,11 +142,10 @@ impl<K: Kv> Syncer<K> {
             options,
             state: State::Probe,
             status: Some(first),
-            known: BTreeMap::new(),
+            known: Known::default(),
             after: 0,
             watch: None,
             pending: Vec::new(),
-            list: 0,
             stale: 0,
             compactions: 0,
             sleep_until: None,
@@ -215,7 +207,7 @@ impl<K: Kv> Syncer<K> {
             // A failure here is not reported: the watch is opened again, and then reported, behind the list.
             self.watch = self.kv.watch(&self.prefix, required).await.ok();
         }
-        self.list += 1;
+        self.known.begin_list();
         let (changed, outcome) = self.snapshot().await;
         match outcome {
             Err(error) => self.failed(error),
@@ -234,16 +226,11 @@ impl<K: Kv> Syncer<K> {
 
     /// Reads the subtree: the entries that the consumer does not have, while the watch fills `pending`.
     async fn snapshot(&mut self) -> (Vec<Entry>, Result<Listing, KvError>) {
-        let Self { kv, prefix, known, watch, pending, list: number, .. } = self;
+        let Self { kv, prefix, known, watch, pending, .. } = self;
         let mut changed = Vec::new();
-        let mut visit = |entry: EntryRef<'_>| match known.get_mut(entry.key) {
-            Some(mark) if mark.revision == entry.revision && mark.digest == digest(entry.value) => {
-                mark.list = *number;
-            }
-            mark => {
-                if let Some(mark) = mark {
-                    mark.list = *number;
-                }
+        let mut visit = |entry: EntryRef<'_>| match known.see(entry.key) {
+            Some(mark) if mark.revision == entry.revision && mark.digest == digest(entry.value) => {}
+            _ => {
                 let (key, value) = (entry.key.to_owned(), entry.value.to_owned());
                 changed.push(Entry { key, value, revision: entry.revision });
             }
@@ -273,9 +260,7 @@ impl<K: Kv> Syncer<K> {
     /// Makes a snapshot and what the watch saw meanwhile into updates.
     fn merge(&mut self, changed: Vec<Entry>, at: u64) {
         // Deletions first: a directory may stand now where a value stood.
-        let list = self.list;
-        let absent: Vec<String> =
-            self.known.iter().filter(|(_, mark)| mark.list != list).map(|(key, _)| key.clone()).collect();
+        let absent = self.known.unseen();
         let mut updates = Vec::with_capacity(absent.len() + changed.len());
         for key in absent {
             let Some(mark) = self.known.remove(&key) else { continue };
@@ -344,29 +329,15 @@ impl<K: Kv> Syncer<K> {
 
     fn set(&mut self, entry: Entry) -> Update {
         let Entry { key, value, revision } = entry;
-        let mark = Mark { revision, digest: digest(&value), list: self.list };
-        let kind = match self.known.get_mut(&key) {
-            Some(known) => {
-                *known = mark;
-                UpdateKind::Updated
-            }
-            None => {
-                self.known.insert(key.clone(), mark);
-                UpdateKind::New
-            }
-        };
+        let mark = Mark { revision, digest: digest(&value) };
+        let kind = if self.known.insert(&key, mark) { UpdateKind::New } else { UpdateKind::Updated };
         Update { key, value: Some(value), revision, kind }
     }
 
     /// Reports the known keys at and below a deleted key.
     fn delete(&mut self, deleted: &str, revision: Revision, updates: &mut Vec<Update>) {
-        let older = |(key, mark): (&String, &Mark)| (mark.revision < revision).then(|| key.clone());
-        // `0` follows `/`, so these bounds hold what is below and nothing else.
-        let (from, to) = (format!("{deleted}/"), format!("{deleted}0"));
-        let below = self.known.range::<String, _>((Bound::Included(&from), Bound::Excluded(&to)));
-        let keys: Vec<String> =
-            self.known.get_key_value(deleted).into_iter().chain(below).filter_map(older).collect();
-        for key in keys {
+        let older = self.known.at_and_below(deleted).into_iter().filter(|(_, mark)| mark.revision < revision);
+        for (key, _) in older {
             self.known.remove(&key);
             updates.push(Update { key, value: None, revision, kind: UpdateKind::Deleted });
         }
@@ -420,7 +391,8 @@ async fn next_of<W: Watch>(watch: &mut Option<W>) -> Result<Vec<Change>, KvError
 fn digest(value: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
-    hasher.finish()
+    // The lowest bit of a mark is taken.
+    hasher.finish() & !1
 }
 
 #[cfg(test)]
