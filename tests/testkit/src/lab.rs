@@ -14,7 +14,7 @@ mod enclosed;
 mod probe;
 mod send;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Output, Stdio};
@@ -154,33 +154,40 @@ impl Lab {
         send::passes(self, probe, expected)
     }
 
-    /// All of them, each as [`Lab::probe`]; at once those that borrow no source, then, one after the other on each
-    /// machine, those that do: a machine with a borrowed address is the owner of it for itself.
+    /// All of them, each as [`Lab::probe`]; at once those that borrow no source, then those that do, in rounds: a machine
+    /// with a borrowed address is its owner for itself, and two senders with one address can not be told apart.
     ///
     /// # Panics
     /// As [`Lab::probe`].
     #[must_use]
     pub fn probe_all(&self, probes: &[(Probe, bool)]) -> Vec<bool> {
-        let mut turns: Vec<Vec<usize>> = Vec::new();
-        let mut borrowers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut rounds: Vec<Vec<usize>> = vec![Vec::new()];
         for (index, (probe, _)) in probes.iter().enumerate() {
+            let together = |round: &&mut Vec<usize>| {
+                round
+                    .iter()
+                    .all(|other| probes[*other].0.from != probe.from && probes[*other].0.src != probe.src)
+            };
             match probe.src {
-                None => turns.push(vec![index]),
-                Some(_) => borrowers.entry(&probe.from).or_default().push(index),
+                None => rounds[0].push(index),
+                Some(_) => match rounds[1..].iter_mut().find(together) {
+                    Some(round) => round.push(index),
+                    None => rounds.push(vec![index]),
+                },
             }
         }
         let mut passed = vec![false; probes.len()];
-        for phase in [turns, borrowers.into_values().collect()] {
+        for round in rounds {
             let seen: Vec<(usize, bool)> = std::thread::scope(|scope| {
-                let probe = |turn: Vec<usize>| {
-                    move || turn.iter().map(|i| (*i, self.probe(&probes[*i].0, probes[*i].1))).collect()
+                let probe = |index: usize| {
+                    let (probe, expected) = &probes[index];
+                    (index, scope.spawn(|| self.probe(probe, *expected)))
                 };
-                let running: Vec<std::thread::ScopedJoinHandle<'_, Vec<_>>> =
-                    phase.into_iter().map(|turn| scope.spawn(probe(turn))).collect();
-                running
-                    .into_iter()
-                    .flat_map(|thread| thread.join().expect("a probe does not panic"))
-                    .collect()
+                let running: Vec<_> = round.into_iter().map(probe).collect();
+                let join = |(index, thread): (usize, std::thread::ScopedJoinHandle<'_, bool>)| {
+                    (index, thread.join().expect("a probe does not panic"))
+                };
+                running.into_iter().map(join).collect()
             });
             for (index, arrived) in seen {
                 passed[index] = arrived;
