@@ -158,8 +158,8 @@ pub(crate) fn pools(texts: &[String], version: IpVersion) -> Result<Vec<Cidr>> {
     texts
         .iter()
         .map(|text| {
-            let pool: Cidr =
-                text.parse().map_err(|error| refuse(format!("error parsing pool \"{text}\": {error}")))?;
+            let pool = Cidr::parse_strict(text)
+                .map_err(|error| refuse(format!("error parsing pool \"{text}\": {error}")))?;
             if pool.version() != version {
                 return Err(refuse(format!(
                     "\"{}\" isn't a IPv{} address",
