@@ -100,6 +100,8 @@ pub(crate) struct Board {
     files_changed: Notify,
     /// Rings when the datastore has begun to be silent.
     stale: Notify,
+    /// Rings when a snapshot has been read.
+    snapshot: Notify,
 }
 
 // === impl EndpointStatus ===
@@ -159,6 +161,16 @@ impl Board {
     /// Waits until the datastore has begun to be silent.
     pub(crate) async fn became_stale(&self) {
         self.stale.notified().await;
+    }
+
+    /// Says that a snapshot has been read.
+    pub(crate) fn ring_snapshot(&self) {
+        self.snapshot.notify_one();
+    }
+
+    /// Waits until a snapshot has been read since the last call.
+    pub(crate) async fn snapshot_read(&self) {
+        self.snapshot.notified().await;
     }
 
     /// How long the datastore has been silent, in seconds; 0 = it is not.

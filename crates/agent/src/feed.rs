@@ -21,6 +21,9 @@ const SUBTREE: &str = "/calico/v1";
 /// How many updates go on together, so that the memory of a large snapshot is given back bit by bit.
 const BATCH: usize = 1000;
 
+/// When a snapshot has been worked in for sure; it takes a second at most in the largest clusters.
+const WORKED_IN: Duration = Duration::from_secs(3);
+
 /// How often a silent datastore is asked whether it is there again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -66,10 +69,14 @@ impl Feed {
                 SyncEvent::Updates(updates) => self.take(&mut intake, updates),
             };
             self.answered();
+            let is_snapshot = batches.contains(&Batch::InSync);
             for batch in batches {
                 if !self.hand_on(batch).await {
                     return;
                 }
+            }
+            if is_snapshot {
+                self.board.ring_snapshot();
             }
         }
     }
@@ -136,6 +143,15 @@ impl Feed {
             }
         }
         self.calculation.send(Batch::Updates(updates)).await.is_ok()
+    }
+}
+
+/// Gives the memory back that a snapshot needed, once it has been worked in.
+pub(crate) async fn give_back_memory(board: Arc<Board>) {
+    loop {
+        board.snapshot_read().await;
+        tokio::time::sleep(WORKED_IN).await;
+        margay_kernel::give_back_memory();
     }
 }
 

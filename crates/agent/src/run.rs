@@ -20,7 +20,7 @@ use crate::board::Board;
 use crate::calculation::Calculation;
 use crate::driver;
 use crate::endpoint_files::EndpointFiles;
-use crate::feed::{Feed, watch_silence};
+use crate::feed::{Feed, give_back_memory, watch_silence};
 use crate::instruments::Instruments;
 use crate::intake::DatastoreTexts;
 use crate::live::{Live, Places, metrics_page, serve};
@@ -366,6 +366,7 @@ impl Agent {
             texts,
         };
         tasks.spawn("datastore", feed.run(jitter(self.source.random)));
+        tasks.spawn("memory", give_back_memory(Arc::clone(&self.board)));
         tasks.spawn("datastore silence", watch_silence(Arc::clone(store), Arc::clone(&self.board)));
         let report_settings = watch::Sender::new(places.borrow().reports.clone());
         let reports = Reports {
