@@ -280,6 +280,31 @@ pub async fn assign_ip<D: Datastore>(
     }
 }
 
+/// Makes sure that an address belongs to an owner: assigns it, unless the owner's handle has it already. True when it was
+/// assigned now. For addresses that are in use whatever the datastore says: tunnels, workloads that outlived it.
+///
+/// # Errors
+/// As [`assign_ip`].
+pub async fn reassert_ip<D: Datastore>(
+    store: &D,
+    host: &str,
+    ip: Ip,
+    owner: &Owner,
+) -> Result<bool, AssignFailure> {
+    match assign_ip(store, host, ip, owner).await {
+        Ok(()) => Ok(true),
+        Err(AssignFailure::Block(block::AssignError::Taken)) => {
+            let held = holder(store, ip).await?;
+            let attribute = held.as_ref().and_then(|held| held.block.attribute(ip));
+            match attribute.is_some_and(|attribute| attribute.handle == owner.handle) {
+                true => Ok(false),
+                false => Err(block::AssignError::Taken.into()),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Refuses blocks that version 1 cannot hold: its programs end when they meet an ordinal above 63.
 fn check_size(held: &Held) -> Result<()> {
     let cidr = held.block.cidr();

@@ -246,10 +246,10 @@ fn claims(snapshot: &Snapshot, findings: &mut Vec<Finding>) {
             findings.push(Finding::StrayClaim { host, block, owner });
         }
     }
+    let claimed: BTreeSet<(&str, Cidr)> =
+        snapshot.claims.iter().map(|claim| (claim.host.as_str(), claim.block.masked())).collect();
     for block in snapshot.blocks() {
-        let Some(host) = block.host() else { continue };
-        let is_claim = |claim: &crate::snapshot::Claim| claim.host == host && claim.block == block.cidr();
-        if !snapshot.claims.iter().any(is_claim) {
+        if let Some(host) = block.host().filter(|host| !claimed.contains(&(*host, block.cidr()))) {
             findings.push(Finding::LostClaim { host: host.to_owned(), block: block.cidr() });
         }
     }

@@ -158,6 +158,15 @@ impl Keeper {
         }
     }
 
+    /// Removes a handle that was read and names nothing.
+    pub(crate) async fn remove_empty<D: Datastore>(&mut self, store: &D) -> Result<()> {
+        if let Some((handle, revision)) = self.known.take_if(|(handle, _)| handle.is_empty()) {
+            let key = self.key();
+            self.put(store, &key, handle, revision).await?;
+        }
+        Ok(())
+    }
+
     /// After addresses were written into a block at `written`: takes back what the handle counts too many, if it does.
     pub(crate) async fn correct<D: Datastore>(
         &mut self,

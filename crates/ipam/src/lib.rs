@@ -26,6 +26,7 @@ mod walk;
 
 pub use assign::{
     AssignFailure, Assigned, Owner, Request, TIMESTAMP, View, assign_ip, auto_assign, auto_assign_seen, look,
+    reassert_ip,
 };
 pub use check::{Finding, audit, check, repair};
 pub use claim::{Claims, claim_affinity};

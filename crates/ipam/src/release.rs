@@ -147,9 +147,13 @@ pub async fn release_by_handle<D: Datastore>(
 ) -> Result<Option<Vec<Ip>>> {
     let Some(mut keeper) = Keeper::new(id) else { return Ok(None) };
     let Some(handle) = keeper.read(store).await? else { return Ok(None) };
+    let blocks = handle.blocks();
+    if blocks.is_empty() {
+        keeper.remove_empty(store).await?;
+    }
     let mut released = Vec::new();
     let mut failed = None;
-    for cidr in handle.blocks() {
+    for cidr in blocks {
         match release_held(store, &mut keeper, cidr, &wanted).await {
             Ok(addresses) => released.extend(addresses),
             Err(error) => failed = failed.or(Some(error)),

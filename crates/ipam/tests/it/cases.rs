@@ -147,6 +147,25 @@ async fn an_address_is_given_on_request_once<D: Datastore>(store: &D) {
     assert_eq!(held.len(), 3);
 }
 
+/// R9, R10: what is in use says so again when its record is lost.
+async fn an_address_in_use_is_asserted_again<D: Datastore>(store: &D) {
+    pools(store).await;
+    let tunnel = owner("ipip-tunnel-addr-a");
+    let assert = async |owner: &Owner| margay_ipam::reassert_ip(store, "a", ip("192.168.1.7"), owner).await;
+    assert!(assert(&tunnel).await.expect("free"));
+    assert!(!assert(&tunnel).await.expect("its own"));
+    let told = assert(&owner("other")).await.expect_err("taken").to_string();
+    assert_eq!(told, "Address already assigned in block");
+}
+
+/// A handle that names nothing, as old programs leave it, goes with the first release.
+async fn an_empty_handle_goes<D: Datastore>(store: &D) {
+    let key = Key::IpamHandle { id: "h".to_owned() };
+    store.put_record(&key, r#"{"block":{}}"#, Precondition::None).await.expect("written");
+    assert_eq!(release_by_handle(store, "h", |_| true).await.expect("an answer"), Some(Vec::new()));
+    assert_eq!(store.get_record(&key).await.expect("an answer"), None);
+}
+
 /// I21, I22, I24, I25.
 async fn a_release_says_what_was_assigned<D: Datastore>(store: &D) {
     pools(store).await;
@@ -374,6 +393,8 @@ cases![
     a_requested_pool_is_the_one_used,
     pools_that_cannot_serve_are_told_apart,
     an_address_is_given_on_request_once,
+    an_address_in_use_is_asserted_again,
+    an_empty_handle_goes,
     a_release_says_what_was_assigned,
     a_range_is_claimed_block_by_block,
     settings_are_read_and_written,

@@ -23,15 +23,15 @@ use crate::gated::unavailable;
 
 /// Numbers in no order that anybody sees, the same for the same seed.
 #[derive(Clone)]
-struct Dice(Arc<Mutex<u64>>);
+pub(crate) struct Dice(Arc<Mutex<u64>>);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(seed)))
     }
 
     /// A number below `sides`.
-    fn roll(&self, sides: u64) -> u64 {
+    pub(crate) fn roll(&self, sides: u64) -> u64 {
         let mut state = self.0.lock().expect("no test panics under the lock");
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = *state;
@@ -47,7 +47,7 @@ impl Dice {
 
 /// A host's way to the store, on which things go wrong.
 #[derive(Clone)]
-struct Troubled<K> {
+pub(crate) struct Troubled<K> {
     inner: K,
     host: usize,
     trouble: Arc<Trouble>,
@@ -61,9 +61,17 @@ struct Trouble {
     pause: u64,
     /// Several writes are committed together.
     batches: bool,
+    /// Nothing gets lost: there are only pauses.
+    calm: bool,
 }
 
 impl<K: Kv> Troubled<K> {
+    /// A way on which others come in between, and nothing gets lost.
+    pub(crate) fn calm(inner: K, dice: Dice) -> Self {
+        let trouble = Trouble { dice, cut_off: Mutex::default(), pause: 100, batches: false, calm: true };
+        Self { inner, host: 0, trouble: Arc::new(trouble) }
+    }
+
     async fn pass<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
         let dice = &self.trouble.dice;
         for _ in 0..dice.roll(3) {
@@ -74,13 +82,14 @@ impl<K: Kv> Troubled<K> {
         }
         let cut_off =
             || self.trouble.cut_off.lock().expect("no test panics under the lock").contains(&self.host);
-        if cut_off() || dice.one_in(60) {
+        let lost = || cut_off() || (!self.trouble.calm && dice.one_in(60));
+        if lost() {
             return Err(unavailable());
         }
         let outcome = operation.await;
         // Carried out, and the answer on its way.
         tokio::task::yield_now().await;
-        match cut_off() || dice.one_in(60) {
+        match lost() {
             true => Err(unavailable()),
             false => outcome,
         }
@@ -273,8 +282,13 @@ async fn history<K: Kv + Clone + 'static>(kv: K, seed: u64, steps: usize, pause:
     let pool = r#"{"cidr":"10.0.0.0/24"}"#;
     plain.put_record(&Key::IpPool { cidr }, pool, Precondition::None).await.expect("an answer");
     let dice = Dice::new(seed);
-    let trouble =
-        Arc::new(Trouble { dice: dice.clone(), cut_off: Mutex::default(), pause, batches: seed % 2 == 1 });
+    let trouble = Arc::new(Trouble {
+        dice: dice.clone(),
+        cut_off: Mutex::default(),
+        pause,
+        batches: seed % 2 == 1,
+        calm: false,
+    });
     let ledger = Arc::new(Mutex::new(Ledger::default()));
     let mut working = Vec::new();
     for number in 0..6 {

@@ -6,6 +6,7 @@ mod gated;
 mod histories;
 mod interleaved;
 mod meddling;
+mod mixed;
 mod races;
 mod rounds;
 
