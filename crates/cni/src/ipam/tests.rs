@@ -43,20 +43,29 @@ impl Host {
         self.folder.path()
     }
 
+    /// Does something with the datastore.
+    fn with_store<T>(&self, work: impl AsyncFnOnce(&margay_client::AnyStore) -> T) -> T {
+        let file = self.path().join("store");
+        let random = std::sync::Arc::new(|| [7; 16]);
+        let settings = margay_client::Settings::of_environment(
+            self.path(),
+            &BTreeMap::from([("SQLITE_PATH".to_owned(), file.into())]),
+            margay_client::DatastoreKind::Sqlite,
+        );
+        let store = margay_client::open(&settings.expect("settings"), random).expect("a store");
+        crate::call::runtime().expect("a runtime").block_on(work(&store))
+    }
+
     fn put(&self, key: &str, value: &str) {
         use margay_store::kv::{Kv as _, Precondition};
-        let runtime = crate::call::runtime().expect("a runtime");
-        let file = self.path().join("store");
-        runtime.block_on(async {
-            let random = std::sync::Arc::new(|| [7; 16]);
-            let settings = margay_client::Settings::of_environment(
-                self.path(),
-                &BTreeMap::from([("SQLITE_PATH".to_owned(), file.into())]),
-                margay_client::DatastoreKind::Sqlite,
-            );
-            let store = margay_client::open(&settings.expect("settings"), random).expect("a store");
+        self.with_store(async |store| {
             store.kv().put(key, value, Precondition::None, None).await.expect("written");
         });
+    }
+
+    fn remove(&self, key: &str) {
+        use margay_store::kv::{Kv as _, Precondition};
+        self.with_store(async |store| store.kv().delete(key, Precondition::None).await.expect("removed"));
     }
 
     fn pool(&self, cidr: &str) {
@@ -307,6 +316,16 @@ fn block_with(handle: &str) -> String {
         "unallocated": (1..64).collect::<Vec<u8>>(), "attributes": [{ "handle_id": handle, "secondary": null }],
     })
     .to_string()
+}
+
+#[test]
+fn an_address_whose_handle_is_lost_is_released_all_the_same() {
+    let host = Host::new();
+    host.add("c1", &json!({}));
+    host.remove("/calico/ipam/v2/handle/net1.c1");
+    assert_eq!(host.del("c1").exit, 0);
+    let again = host.call("ADD", "c2", "IP=10.65.0.0", &host.conf("1.0.0", &json!({})));
+    assert_eq!(again.exit, 0, "{again:?}");
 }
 
 #[test]

@@ -132,6 +132,16 @@ async fn pools_that_cannot_serve_are_told_apart<D: Datastore>(store: &D) {
     assert!(matches!(auto_assign(store, &request("a", 1, 0)).await, Err(AssignFailure::NoPools)));
 }
 
+/// A7, R19.
+async fn a_request_that_fails_keeps_nothing<D: Datastore>(store: &D) {
+    pool(store, "10.0.0.0/24", false).await;
+    let both = Request { owner: owner("h"), ..request("a", 1, 1) };
+    let told = auto_assign(store, &both).await.expect_err("no pool of IPv6").to_string();
+    assert_eq!(told, "No configured Calico pools");
+    let snapshot = Snapshot::read(store).await.expect("an answer");
+    assert!(snapshot.blocks().all(|block| block.is_empty()) && snapshot.handles.is_empty());
+}
+
 /// I17, I18, I20, I73.
 async fn an_address_is_given_on_request_once<D: Datastore>(store: &D) {
     pools(store).await;
@@ -392,6 +402,7 @@ cases![
     a_pool_that_is_gone_serves_no_more,
     a_requested_pool_is_the_one_used,
     pools_that_cannot_serve_are_told_apart,
+    a_request_that_fails_keeps_nothing,
     an_address_is_given_on_request_once,
     an_address_in_use_is_asserted_again,
     an_empty_handle_goes,
