@@ -23,7 +23,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// The calculator with what it needs.
 pub(crate) struct Calculation {
     pub(crate) calculator: Calculator,
-    pub(crate) updates: mpsc::Receiver<Batch>,
+    /// What was read, and when.
+    pub(crate) updates: mpsc::Receiver<(Instant, Batch)>,
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) board: Arc<Board>,
     pub(crate) instruments: Instruments,
@@ -39,7 +40,7 @@ impl Calculation {
     pub(crate) fn run(mut self) {
         let begun = Instant::now();
         let mut in_sync = false;
-        while let Some(first) = self.updates.blocking_recv() {
+        while let Some((read, first)) = self.updates.blocking_recv() {
             if self.hang_after.is_some_and(|after| begun.elapsed() >= after) {
                 warn!("hanging, as DebugSimulateCalcGraphHangAfter asks");
                 self.hang_after = None;
@@ -49,7 +50,7 @@ impl Calculation {
             let since = Instant::now();
             let mut says_in_sync = self.take(first);
             while since.elapsed() < GATHER {
-                let Ok(next) = self.updates.try_recv() else { break };
+                let Ok((_, next)) = self.updates.try_recv() else { break };
                 says_in_sync |= self.take(next);
                 self.health.progress();
             }
@@ -63,7 +64,7 @@ impl Calculation {
             self.publish();
             if !changes.is_empty() || says_in_sync {
                 self.instruments.output_events.add(size(&changes) as u64);
-                self.mailbox.post(changes, in_sync, in_sync.then_some(since));
+                self.mailbox.post(changes, in_sync, in_sync.then_some(read));
             }
             if self.updates.is_empty() {
                 self.health.idle();

@@ -1,7 +1,7 @@
 //! [`Feed`]: follows the datastore and hands on what it says; and the watch over its silence.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use margay_client::AnyStore;
 use margay_daemon::Reporter;
@@ -33,7 +33,7 @@ pub(crate) struct Feed {
     pub(crate) store: Arc<AnyStore>,
     pub(crate) board: Arc<Board>,
     pub(crate) instruments: Instruments,
-    pub(crate) calculation: mpsc::Sender<Batch>,
+    pub(crate) calculation: mpsc::Sender<(Instant, Batch)>,
     pub(crate) calculation_health: Reporter,
     pub(crate) texts: watch::Sender<DatastoreTexts>,
 }
@@ -69,9 +69,13 @@ impl Feed {
                 SyncEvent::Updates(updates) => self.take(&mut intake, updates),
             };
             self.answered();
+            if let Some(texts) = intake.changed_texts() {
+                self.texts.send_replace(texts);
+            }
+            let read = Instant::now();
             let is_snapshot = batches.contains(&Batch::InSync);
             for batch in batches {
-                if !self.hand_on(batch).await {
+                if !self.hand_on(read, batch).await {
                     return;
                 }
             }
@@ -92,9 +96,6 @@ impl Feed {
                 Some(false) => warn!("the datastore is locked: its ready flag is false; nothing is changed"),
                 None => warn!("the datastore has lost its ready flag; nothing is changed"),
             }
-        }
-        if let Some(texts) = intake.changed_texts() {
-            self.texts.send_replace(texts);
         }
         batches
     }
@@ -129,20 +130,21 @@ impl Feed {
     }
 
     /// False when the calculation is gone.
-    async fn hand_on(&self, batch: Batch) -> bool {
+    async fn hand_on(&self, read: Instant, batch: Batch) -> bool {
         self.calculation_health.work();
         let Batch::Updates(mut updates) = batch else {
-            return self.calculation.send(batch).await.is_ok();
+            return self.calculation.send((read, batch)).await.is_ok();
         };
         debug!(count = updates.len(), "datastore updates");
         while updates.len() > BATCH {
             let rest = updates.split_off(BATCH);
             updates.shrink_to_fit();
-            if self.calculation.send(Batch::Updates(std::mem::replace(&mut updates, rest))).await.is_err() {
+            let part = Batch::Updates(std::mem::replace(&mut updates, rest));
+            if self.calculation.send((read, part)).await.is_err() {
                 return false;
             }
         }
-        self.calculation.send(Batch::Updates(updates)).await.is_ok()
+        self.calculation.send((read, Batch::Updates(updates))).await.is_ok()
     }
 }
 
@@ -159,7 +161,7 @@ pub(crate) async fn give_back_memory(board: Arc<Board>) {
 pub(crate) async fn watch_silence(store: Arc<AnyStore>, board: Arc<Board>) {
     loop {
         board.became_stale().await;
-        while board.stale_seconds(std::time::Instant::now()) > 0.0 {
+        while board.stale_seconds(Instant::now()) > 0.0 {
             tokio::time::sleep(PROBE_INTERVAL).await;
             match store.kv().get("/calico/v1/Ready").await {
                 Ok(_) if board.datastore_answers() => info!("the datastore answers again"),

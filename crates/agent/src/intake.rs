@@ -87,6 +87,8 @@ impl Intake {
     /// The picture is complete.
     pub(crate) fn in_sync(&mut self) -> Vec<Batch> {
         self.in_sync = true;
+        // What was read before may have gone meanwhile, without any change that we have seen.
+        self.texts_changed = true;
         if self.ready != Some(true) {
             return Vec::new();
         }
@@ -226,6 +228,8 @@ mod tests {
         assert_eq!(intake.changed_texts(), None, "the same value is no change");
         intake.updates(vec![update("/calico/v1/config/LogPrefix", None)]);
         assert_eq!(intake.changed_texts().unwrap().global.len(), 0);
+        intake.in_sync();
+        assert!(intake.changed_texts().is_some(), "a complete picture is told in any case");
     }
 
     #[test]

@@ -170,9 +170,8 @@ impl Programming {
         if let Some(since) = mail.since.filter(|_| committed.complete && count > 0) {
             self.instruments.programming_time.observe_time(since.elapsed());
         }
-        if committed.complete || !in_sync {
-            self.health.idle();
-        }
+        // What could not be done is tried again later: the node is not as wanted then, but the thread is not stuck.
+        self.health.idle();
         debug!(
             count,
             wrote = committed.wrote,

@@ -223,7 +223,13 @@ fn bind_unix(path: &Path) -> std::io::Result<UnixListener> {
         std::fs::create_dir_all(folder)?;
     }
     match std::fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(found) if found.file_type().is_socket() => {
+            // Only who is gone leaves a socket behind that nobody answers at.
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(std::io::ErrorKind::AddrInUse.into());
+            }
+            std::fs::remove_file(path)?;
+        }
         Ok(_) => {
             return Err(std::io::Error::new(std::io::ErrorKind::AlreadyExists, "no socket stands there"));
         }

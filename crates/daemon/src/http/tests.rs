@@ -94,8 +94,9 @@ async fn a_peer_that_does_not_read_is_cut_off_at_the_deadline() {
 async fn a_unix_socket_is_private_takes_over_a_dead_one_and_goes_with_its_listener() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("made/agent.sock");
-    let left_behind = Listener::unix(&path).unwrap();
-    std::mem::forget(left_behind);
+    std::fs::create_dir(folder.path().join("made")).unwrap();
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a socket is left behind");
     let listener = Listener::unix(&path).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -105,6 +106,17 @@ async fn a_unix_socket_is_private_takes_over_a_dead_one_and_goes_with_its_listen
     serving.abort();
     let _ = serving.await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_answers_at_is_left_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.sock");
+    let first = Listener::unix(&path).unwrap();
+    assert!(Listener::unix(&path).is_err());
+    tokio::spawn(first.serve(pages()));
+    let stream = UnixStream::connect(&path).await.unwrap();
+    assert!(ask(stream, "GET /page HTTP/1.0\r\n\r\n").await.ends_with("hello\n"));
 }
 
 #[tokio::test]
