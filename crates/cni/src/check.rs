@@ -143,11 +143,11 @@ fn inspect(call: &Call<'_>, subject: &Subject, described: &Described) -> Result<
     Ok(())
 }
 
-/// True when a later plugin of the chain has put another route in the place of ours.
+/// True when a later plugin of the chain, or another interface, has another route in the place of ours.
 fn has_other(host: &mut LiveHost, interface: &Interface, missing: &margay_kernel::Route) -> bool {
     let Ok(mut inside) = host.enter(&interface.workload, &[]) else { return false };
     let routes = inside.network.routes().unwrap_or_default();
-    missing.gateway.is_some() && routes.iter().any(|route| route.key() == missing.key())
+    routes.iter().any(|route| route.key() == missing.key())
 }
 
 fn told(difference: &Difference) -> Failure {

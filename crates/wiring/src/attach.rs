@@ -203,7 +203,7 @@ impl<H: Host> Work<'_, H> {
         reached(Step::Entered)?;
         let (workload, host_index) = self.create(&mut inside)?;
         reached(Step::Created)?;
-        all_done(inside.submit(&plan::workload(self.interface, workload.index)))?;
+        self.address(&mut inside, workload.index)?;
         reached(Step::Addressed)?;
         self.configure()?;
         reached(Step::Configured)?;
@@ -286,6 +286,26 @@ impl<H: Host> Work<'_, H> {
                 Ok(())
             }
         }
+    }
+
+    /// Gives the workload's end its addresses and routes. A route that another interface of the workload has already
+    /// stays that one's: the first leads to the rest of the world.
+    fn address(&mut self, inside: &mut H::Network, link: IfIndex) -> Result<(), AttachError> {
+        let requests = plan::workload(self.interface, link);
+        let outcomes = inside.submit(&requests).map_err(AttachError::Kernel)?;
+        let mut elsewhere = false;
+        for (request, outcome) in requests.iter().zip(outcomes) {
+            match (request, outcome) {
+                (_, Ok(_)) => {}
+                (Request::AddRoute(_), Err(refusal)) if refusal.kind() == RefusalKind::Exists => {
+                    elsewhere = true
+                }
+                // Without a route to the gateway there is none through it.
+                (Request::AddRoute(route), Err(_)) if elsewhere && route.gateway.is_some() => {}
+                (_, Err(refusal)) => return Err(AttachError::Refused(refusal)),
+            }
+        }
+        Ok(())
     }
 
     /// Makes the settings of the host's end.

@@ -1,7 +1,9 @@
 //! The CNI plugin as runtimes start it: the real executable, in namespaces of the test's own.
 
-pub(crate) mod compare;
+mod bench;
+mod compare;
 mod faults;
-pub(crate) mod host;
+mod host;
 mod sessions;
-pub(crate) mod store;
+mod store;
+mod verbs;

@@ -1,112 +1,17 @@
 //! The plugin dies, fails, or loses its datastore at every step: nothing is left, and no address is held twice.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::collections::BTreeSet;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use margay_cni::fault;
-use margay_testkit::etcd::Etcd;
-use margay_testkit::lab::enclosed;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::host::{Answer, Host, links, records, routes};
-use super::store::Store;
+use super::bench::run_on_both;
+use super::host::{Answer, links};
 
 /// How long a process may take to reach a point.
 const DEADLINE: Duration = Duration::from_secs(30);
-
-/// A host with a datastore, and the calls of a runtime.
-struct Bench {
-    host: Host,
-    store: Store,
-    conf: Value,
-}
-
-/// How a call ends.
-type Ending = Option<i32>;
-
-// === impl Bench ===
-
-impl Bench {
-    fn new(store: fn() -> Store) -> Self {
-        let host = Host::new();
-        let store = store().with_pool("10.65.0.0/24");
-        let conf = store.conf(&json!({ "log_level": "info" }));
-        Self { host, store, conf }
-    }
-
-    fn env(&self, verb: &str, container: &str, netns: &str) -> BTreeMap<String, String> {
-        let path = self.host.plugins().display().to_string();
-        [
-            ("CNI_COMMAND", verb),
-            ("CNI_CONTAINERID", container),
-            ("CNI_NETNS", netns),
-            ("CNI_IFNAME", "eth0"),
-            ("CNI_PATH", path.as_str()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-    }
-
-    /// Calls the plugin, with a fault armed.
-    fn call_with(&mut self, verb: &str, container: &str, fault: &str) -> Answer {
-        let netns = self.host.container(container);
-        let mut env = self.env(verb, container, &netns);
-        if !fault.is_empty() {
-            env.insert(fault::VARIABLE.to_owned(), fault.to_owned());
-        }
-        self.host.run("calico", &env, &self.conf.to_string())
-    }
-
-    fn call(&mut self, verb: &str, container: &str) -> Answer {
-        self.call_with(verb, container, "")
-    }
-
-    /// A call that must succeed.
-    fn succeed(&mut self, verb: &str, container: &str) -> Value {
-        let answer = self.call(verb, container);
-        assert_eq!(answer.exit, Some(0), "{verb} {container}: {answer:?}");
-        answer.stdout
-    }
-
-    fn start(&mut self, verb: &str, container: &str, fault: &str) -> Child {
-        let netns = self.host.container(container);
-        let mut env = self.env(verb, container, &netns);
-        env.insert(fault::VARIABLE.to_owned(), fault.to_owned());
-        let mut child = self.host.command("calico", &env).spawn().expect("starting the plugin");
-        child
-            .stdin
-            .take()
-            .expect("its stdin")
-            .write_all(self.conf.to_string().as_bytes())
-            .expect("its input");
-        child
-    }
-
-    /// What is left of containers on host and datastore; profiles and claims on blocks stay.
-    fn left(&self) -> Vec<String> {
-        let names = links(&[]).into_iter().filter_map(|link| link["ifname"].as_str().map(str::to_owned));
-        let mut left: Vec<String> = names.filter(|name| name.starts_with("cali")).collect();
-        left.extend(routes(&[]).into_iter().filter(|route| route.starts_with("10.65.")));
-        let dump = self.store.dump("/calico").expect("the datastore is up");
-        for (key, value) in records(&dump) {
-            if key.contains("/workload/") || key.contains("/handle/") {
-                left.push(key);
-            } else if value["taken"].as_object().is_some_and(|taken| !taken.is_empty()) {
-                left.push(format!("{key}: {}", value["taken"]));
-            }
-        }
-        for file in std::fs::read_dir("/run/calico/cni/pending-del").into_iter().flatten().flatten() {
-            left.push(file.path().display().to_string());
-        }
-        left
-    }
-
-    fn assert_clean(&self, after: &str) {
-        assert_eq!(self.left(), Vec::<String>::new(), "after {after}");
-    }
-}
 
 /// Waits until a process has stopped itself.
 fn wait_until_stopped(child: &Child) {
@@ -139,18 +44,8 @@ fn resume(child: &Child) {
     assert!(status.success());
 }
 
-fn run_on_both(name: &str, test: fn(&mut Bench)) {
-    let on_etcd = Etcd::available();
-    if !enclosed(name) {
-        return;
-    }
-    test(&mut Bench::new(Store::embedded));
-    if on_etcd {
-        test(&mut Bench::new(Store::etcd));
-    }
-}
-
-const KILLED: Ending = None;
+/// A signal has no exit status.
+const KILLED: Option<i32> = None;
 
 #[test]
 fn whatever_kills_add_del_leaves_nothing() {

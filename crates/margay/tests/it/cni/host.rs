@@ -59,9 +59,7 @@ impl Host {
         let folder = TempDir::with_prefix("margay-cni-").expect("a folder");
         std::fs::create_dir(folder.path().join("bin")).expect("a folder of plugins");
         for name in ["calico", "calico-ipam"] {
-            let bin =
-                std::env::var("CNI_EXECUTABLE").unwrap_or_else(|_| env!("CARGO_BIN_EXE_margay").to_owned());
-            symlink(bin, folder.path().join("bin").join(name)).expect("a plugin");
+            symlink(env!("CARGO_BIN_EXE_margay"), folder.path().join("bin").join(name)).expect("a plugin");
         }
         shell("ip link set lo up");
         Self { folder, namespaces: BTreeSet::new() }
