@@ -218,8 +218,8 @@ impl Batch {
         self.named(msg::DEL_ELEMENT, wire::element::TABLE, wire::element::SET, set);
     }
 
-    /// Adds elements. One that is there stays; in a map with other data it is refused, and so is a range that
-    /// overlaps another.
+    /// Adds elements. One that is there stays; in a map with other data it is refused. Ranges must not overlap
+    /// ([`super::merge_ranges`]): the kernel refuses most of those that do, and lets some pass.
     pub fn add_elements<I>(&mut self, set: &Name, elements: I)
     where
         I: IntoIterator<Item: Borrow<Element>>,

@@ -31,3 +31,9 @@ pub(crate) fn message(bytes: &[u8]) -> String {
         .unwrap_or("?");
     format!("{verb} {thing} {name}")
 }
+
+/// Whether the message is about rules or elements, whose verdicts can send packets elsewhere.
+pub(crate) fn sends_packets(bytes: &[u8]) -> bool {
+    let kind = Messages(bytes).next().map(|message| message.kind.to_be_bytes());
+    kind == Some([wire::SUBSYSTEM, msg::NEW_RULE]) || kind == Some([wire::SUBSYSTEM, msg::NEW_ELEMENT])
+}

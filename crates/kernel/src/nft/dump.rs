@@ -8,7 +8,9 @@ use rustix::io::Errno;
 
 use super::read::{ChainMessage, Collector, ElementsMessage, RuleMessage, SetMessage, TableMessage};
 use super::wire::{self, msg};
-use super::{AnonymousSet, ChainContents, Contents, Detail, Dump, DumpError, Name, Nft, Rule, RuleContents};
+use super::{
+    AnonymousSet, ChainContents, Contents, Detail, Dump, DumpError, Element, Name, Nft, Rule, RuleContents,
+};
 use super::{Set, SetContents, SetRef, TableId, decode};
 use crate::netlink::{ACK, Buffer, DONE, DUMP, DUMP_INTR, ERROR, Message, Messages};
 use crate::netlink::{REQUEST, SocketError};
@@ -54,6 +56,42 @@ impl Nft {
             }
         }
         Err(DumpError::Unsettled)
+    }
+
+    /// The elements of one set, as of one moment.
+    pub(super) fn elements_of_set(
+        &mut self,
+        table: &TableId,
+        set: &Name,
+    ) -> Result<Option<Vec<Element>>, DumpError> {
+        for _ in 0..TRIES {
+            match self.try_elements(table, set) {
+                Ok(elements) => return Ok(elements),
+                Err(Failure::Interrupted) => {}
+                Err(Failure::Error(error)) => return Err(error),
+            }
+        }
+        Err(DumpError::Unsettled)
+    }
+
+    /// One try.
+    fn try_elements(&mut self, table: &TableId, set: &Name) -> Result<Option<Vec<Element>>, Failure> {
+        let mut found = None;
+        let one = |buffer: &mut Buffer| {
+            buffer.text(wire::set::TABLE, table.name.as_str());
+            buffer.text(wire::set::NAME, set.as_str());
+        };
+        let answer = self.ask(msg::GET_SET, table, ACK, one, |message| {
+            found = Some(SetMessage::read(message));
+        })?;
+        let Some(message) = found.filter(|message| answer != Answer::Missing && message.is_ours()) else {
+            return Ok(None);
+        };
+        let Some(key) = message.key else { return Ok(None) };
+        let mut collector = Collector::default();
+        self.read_elements(table, set, |raw| collector.take(key, message.is_interval(), message.data, raw))?;
+        let elements = collector.finish().into_iter();
+        Ok(Some(elements.map(|(key, (last, data))| Element { key, last, data }).collect()))
     }
 
     /// One try.

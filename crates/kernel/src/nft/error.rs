@@ -11,6 +11,9 @@ use crate::netlink::SocketError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// The kernel refused some messages.
+    ///
+    /// Where a rule or element sends packets in circles, or to what may not be done there, the kernel also refuses
+    /// all rules and elements behind it for the same reason; these are left out, for they are not at fault.
     #[error("{}", refused(.0))]
     Refused(Vec<Refusal>),
     /// The tables are no longer those that the batch was made for ([`super::Nftables::commit_at`]).
@@ -57,6 +60,27 @@ pub enum DumpError {
 // === impl CommitError ===
 
 impl CommitError {
+    /// The refusals of messages by number.
+    pub(crate) fn refused<'a>(
+        batch: &super::Batch,
+        refusals: impl IntoIterator<Item = (u32, Errno, Option<&'a str>)>,
+    ) -> Self {
+        let mut whole_table: Vec<Errno> = Vec::new();
+        let mut causes = Vec::new();
+        for (sequence, errno, message) in refusals {
+            let found_later = [Errno::MLINK, Errno::OPNOTSUPP].contains(&errno)
+                && batch.message(sequence).is_some_and(describe::sends_packets);
+            if found_later && whole_table.contains(&errno) {
+                continue;
+            }
+            if found_later {
+                whole_table.push(errno);
+            }
+            causes.push(Refusal::new(batch, sequence, errno, message));
+        }
+        CommitError::Refused(causes)
+    }
+
     /// The owners of all refused messages, each once; empty when it is not known whose fault it is.
     #[must_use]
     pub fn owners(&self) -> Vec<Owner> {
@@ -72,7 +96,7 @@ impl CommitError {
 
 impl Refusal {
     /// The refusal of the message of that number.
-    pub(crate) fn new(batch: &super::Batch, sequence: u32, errno: Errno, message: Option<&str>) -> Self {
+    fn new(batch: &super::Batch, sequence: u32, errno: Errno, message: Option<&str>) -> Self {
         let request = match batch.message(sequence) {
             Some(bytes) => describe::message(bytes),
             None => "committing the batch".to_owned(),

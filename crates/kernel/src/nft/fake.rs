@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::wire;
 use super::{
-    Batch, CommitError, Contents, Detail, Dump, DumpError, Features, Foreign, Name, Nftables, Owner,
+    Batch, CommitError, Contents, Detail, Dump, DumpError, Element, Features, Foreign, Name, Nftables, Owner,
 };
 use super::{RuleHandle, SetContents, TableId, Touched};
 use crate::netlink::{Messages, SocketError, be32};
@@ -198,8 +198,8 @@ impl Fake {
         (outcome, tried): (Outcome, Option<Tried>),
     ) -> Result<BTreeMap<TableId, BTreeSet<Touched>>, CommitError> {
         if !outcome.refused.is_empty() {
-            let refusal = |(sequence, errno)| super::Refusal::new(batch, sequence, errno, None);
-            return Err(CommitError::Refused(outcome.refused.into_iter().map(refusal).collect()));
+            let told = outcome.refused.into_iter().map(|(sequence, errno)| (sequence, errno, None));
+            return Err(CommitError::refused(batch, told));
         }
         if let Some(tried) = tried {
             self.tables = tried.tables;
@@ -234,8 +234,7 @@ impl Fake {
         }
         if let Some(Fault::Refuse { message, errno }) = fault {
             if message > batch.last_sequence() {
-                let refusal = super::Refusal::new(batch, 0, errno, None);
-                return Err(CommitError::Refused(vec![refusal]));
+                return Err(CommitError::refused(batch, [(0, errno, None)]));
             }
             owners.insert(message, errno);
         }
@@ -284,6 +283,11 @@ impl Nftables for Fake {
         }
         let contents = self.contents(table).map(|contents| reduced(contents, detail));
         Ok(Dump { generation: self.generation, contents })
+    }
+
+    fn elements(&mut self, table: &TableId, set: &Name) -> Result<Option<Vec<Element>>, DumpError> {
+        let set = self.contents(table).and_then(|contents| contents.sets.get(set));
+        Ok(set.filter(|set| set.set.is_some()).map(|set| set.elements().collect()))
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::wire::{self, msg};
 use super::{
-    Batch, CommitError, Dump, DumpError, Features, Field, Name, Nftables, Refusal, Set, Table, TableId,
+    Batch, CommitError, Dump, DumpError, Element, Features, Field, Name, Nftables, Set, Table, TableId,
 };
 use super::{Chain, ChainKind, Detail, Fields, Hook, Op, Rule, Statement, Value};
 use crate::netlink::{Buffer, ERROR, Messages, Protocol, REQUEST, Socket, SocketError, be32};
@@ -77,12 +77,16 @@ impl Nft {
                 }
                 if ack.errno != 0 {
                     let errno = Errno::from_raw_os_error(ack.errno);
-                    refusals.push(Refusal::new(batch, ack.sequence, errno, ack.text));
+                    refusals.push((ack.sequence, errno, ack.text.map(str::to_owned)));
                 }
             }
         }
         self.stale = !refusals.is_empty();
-        if refusals.is_empty() { Ok(()) } else { Err(CommitError::Refused(refusals)) }
+        if refusals.is_empty() {
+            return Ok(());
+        }
+        let told = refusals.iter().map(|(sequence, errno, text)| (*sequence, *errno, text.as_deref()));
+        Err(CommitError::refused(batch, told))
     }
 
     /// Asks what the kernel can do, by a batch that ends with something impossible: nothing of it is ever done.
@@ -192,5 +196,9 @@ impl Nftables for Nft {
 
     fn dump(&mut self, table: &TableId, detail: Detail) -> Result<Dump, DumpError> {
         self.dump_table(table, detail)
+    }
+
+    fn elements(&mut self, table: &TableId, set: &Name) -> Result<Option<Vec<Element>>, DumpError> {
+        self.elements_of_set(table, set)
     }
 }

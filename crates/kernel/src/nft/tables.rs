@@ -37,6 +37,13 @@ pub trait Nftables {
     ///
     /// When the kernel can not be asked, or the tables do not keep still.
     fn dump(&mut self, table: &TableId, detail: Detail) -> Result<Dump, DumpError>;
+
+    /// The elements of one set, in order; none when there is no such set, or it is of a kind that we never make.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel can not be asked, or the set does not keep still.
+    fn elements(&mut self, table: &TableId, set: &Name) -> Result<Option<Vec<Element>>, DumpError>;
 }
 
 /// How much of a table is read.

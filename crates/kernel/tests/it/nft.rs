@@ -3,6 +3,7 @@
 mod build;
 mod listing;
 mod others;
+mod random;
 mod shapes;
 mod suite;
 mod tool;

@@ -153,11 +153,18 @@ impl Applying {
         let Some(chain) = held.contents.chains.get(&name).map(Arc::clone) else {
             return if destroy { Ok(None) } else { Err(Errno::NOENT) };
         };
-        if held.chains_used.get(&name).is_some_and(|uses| *uses > 0) {
-            return Err(Errno::BUSY);
-        }
+        // The rules go first, also where the chain can not go: what they named is free for the rest of the batch, which
+        // will not be done.
+        // A chain that names itself counts as named.
+        let used = held.chains_used.get(&name).is_some_and(|uses| *uses > 0);
         for rule in &chain.rules {
             held.count_rule(rule.rule.as_ref(), false);
+        }
+        if let Some(entry) = held.contents.chains.get_mut(&name) {
+            Arc::make_mut(entry).rules.clear();
+        }
+        if used {
+            return Err(Errno::BUSY);
         }
         held.contents.chains.remove(&name);
         Ok(Some((id, Touched::Chain(name))))

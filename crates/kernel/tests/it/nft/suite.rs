@@ -64,6 +64,8 @@ cases! {
     a_batch_for_an_older_generation_is_refused
     every_shape_is_taken_and_reads_back
     two_tables_in_one_batch
+    only_the_first_of_those_in_a_circle_is_at_fault
+    one_set_alone_is_read
 }
 
 /// Does a batch that must be done.
@@ -696,6 +698,31 @@ fn two_tables_in_one_batch(tables: &mut dyn Nftables) {
     };
     assert_eq!(chains(tables, &other), [name("c")]);
     assert_eq!(chains(tables, &table()), [name("d")]);
+}
+
+fn only_the_first_of_those_in_a_circle_is_at_fault(tables: &mut dyn Nftables) {
+    start(tables, |batch| {
+        batch.add_chain(&base("in", Hook::Input));
+        batch.add_chain(&regular("a"));
+        batch.add_rule(&name("in"), &verdict(jump("a")));
+    });
+    let mut circle = with(|batch| {
+        for (owner, target) in [(1, Verdict::Drop), (2, jump("a")), (3, Verdict::Drop)] {
+            batch.set_owner(Owner(owner));
+            batch.add_rule(&name("a"), &verdict(target));
+        }
+    });
+    assert_eq!(tables.commit(&mut circle).expect_err("a circle").owners(), [Owner(2)]);
+}
+
+fn one_set_alone_is_read(tables: &mut dyn Nftables) {
+    assert_eq!(tables.elements(&table(), &name("s")), Ok(None));
+    start(tables, |batch| {
+        batch.add_set(&ranges("s", Field::Ipv4Addr));
+        batch.add_elements(&name("s"), [net("10.0.0.0/8")]);
+    });
+    assert_eq!(tables.elements(&table(), &name("s")), Ok(Some(vec![net("10.0.0.0/8")])));
+    assert_eq!(tables.elements(&table(), &name("x")), Ok(None));
 }
 
 #[test]
