@@ -11,9 +11,6 @@ use super::{AddressKind, Direction, Field, IfPrefix, Limit, Load, LogLevel, LogT
 use super::{NatTarget, Op, Reject, Rule, SetRef, Statement, Unit, Value};
 use crate::netlink::{Attributes, Buffer, be32, be64, text};
 
-/// The most expressions of a rule (`NFT_RULE_MAXEXPRS`).
-const MOST: usize = 128;
-
 /// Finds the set of a lookup by its name and, in a batch, its number.
 pub(super) type FindSet<'a> = dyn Fn(&str, Option<u32>) -> Option<SetRef> + 'a;
 
@@ -80,7 +77,7 @@ pub(super) fn statements(expressions: &[u8], find: &FindSet<'_>) -> Option<Vec<S
     let mut decoder =
         Decoder { registers: Vec::new(), from: None, protocol: None, statements: Vec::new(), find };
     for (index, (kind, expression)) in Attributes(expressions).enumerate() {
-        if kind != wire::LIST_ELEMENT || index == MOST {
+        if kind != wire::LIST_ELEMENT || index == super::rule::MOST {
             return None;
         }
         let (mut name, mut data) = (None, &[][..]);

@@ -6,8 +6,8 @@ use margay_net::{Cidr, IpVersion};
 
 use super::{DataType, Element, Field, Fields, Key, Load, Name, NatTarget, Op, Reject, Statement, Value};
 
-/// The most statements; none is more than eight expressions, of which the kernel takes 128.
-const MOST: usize = 16;
+/// The most expressions of a rule (`NFT_RULE_MAXEXPRS`).
+pub(super) const MOST: usize = 128;
 /// The longest note in bytes, as the `nft` tool takes it.
 const LONGEST_COMMENT: usize = 127;
 /// The longest prefix of a log line (`NF_LOG_PREFIXLEN` less the closing NUL).
@@ -77,8 +77,8 @@ pub enum RuleError {
     /// A statement behind a verdict.
     #[error("statement {0} stands behind a verdict")]
     BehindVerdict(usize),
-    /// More statements than the kernel takes.
-    #[error("a rule of {0} statements is too long")]
+    /// More expressions than the kernel takes.
+    #[error("a rule of {0} expressions is too long")]
     TooLong(usize),
     /// A map where a set belongs, or the other way round.
     #[error("statement {0} needs a set where it has a map, or a map where it has a set")]
@@ -198,8 +198,9 @@ pub fn merge_ranges(ranges: impl IntoIterator<Item = (Key, Key)>) -> Vec<Element
 impl Rule {
     /// The statements as a rule, if the kernel will understand them as they are meant.
     pub fn new(statements: Vec<Statement>) -> Result<Self, RuleError> {
-        if statements.len() > MOST {
-            return Err(RuleError::TooLong(statements.len()));
+        let length = statements.iter().map(expressions).sum();
+        if length > MOST {
+            return Err(RuleError::TooLong(length));
         }
         let mut known = Known::default();
         for (index, statement) in statements.iter().enumerate() {
@@ -415,6 +416,32 @@ impl Known {
 }
 
 // === helpers ===
+
+/// As how many expressions a statement is written, at most.
+fn expressions(statement: &Statement) -> usize {
+    match statement {
+        Statement::Lookup(loads, _, _) | Statement::VerdictMap(loads, _) => loads.len() + 1,
+        Statement::Nat(super::Nat { to: NatTarget::Map(loads, _), .. }) => loads.len() + 2,
+        Statement::Range(..)
+        | Statement::Bits(..)
+        | Statement::Masked { .. }
+        | Statement::Net(..)
+        | Statement::SetMark { .. }
+        | Statement::Masquerade { .. }
+        | Statement::Nat(_) => 3,
+        Statement::Compare(..)
+        | Statement::IfPrefix(..)
+        | Statement::Icmp { .. }
+        | Statement::AddressKind(..)
+        | Statement::ReversePath(_) => 2,
+        Statement::Counter
+        | Statement::Limit(_)
+        | Statement::Log(..)
+        | Statement::Notrack
+        | Statement::Reject(_)
+        | Statement::Verdict(_) => 1,
+    }
+}
 
 /// The two types are one.
 fn same(index: usize, left: Field, right: Field) -> Result<(), RuleError> {

@@ -48,6 +48,12 @@ fn nothing_stands_behind_a_verdict() {
 }
 
 #[test]
+fn a_rule_has_no_more_expressions_than_the_kernel_takes() {
+    let marks = |count| check(vec![Statement::mark_set(1); count]);
+    assert_eq!((marks(42), marks(43)), (Ok(()), Err(RuleError::TooLong(129))));
+}
+
+#[test]
 fn types_and_ranges_must_fit() {
     let mark = Statement::Compare(Load::Mark, Op::Eq, port(80));
     assert_eq!(check(vec![mark]), Err(RuleError::Types(0)));

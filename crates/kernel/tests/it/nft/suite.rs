@@ -3,9 +3,9 @@
 use margay_kernel::Errno;
 use margay_kernel::nft::{
     AnonymousSet, Base, Batch, Chain, ChainKind, ChainPolicy, CommitError, Contents, Data, DataType, Detail,
-    Element, Fake, Features, Field, Fields, Hook, IfPrefix, Key, Limit, Load, Nat, NatKind, NatTarget,
-    Nftables, Op, Owner, RuleHandle, Set, SetRef, Statement, Table, TableId, Unit, Value, Verdict,
-    merge_ranges,
+    Dump, DumpError, Element, Fake, Fault, Faulty, Features, Field, Fields, Hook, IfPrefix, Key, Limit, Load,
+    Name, Nat, NatKind, NatTarget, Nftables, Op, Owner, RuleHandle, Set, SetRef, Statement, Table, TableId,
+    Touched, Unit, Value, Verdict, merge_ranges,
 };
 use margay_net::IpVersion;
 
@@ -723,6 +723,107 @@ fn one_set_alone_is_read(tables: &mut dyn Nftables) {
     });
     assert_eq!(tables.elements(&table(), &name("s")), Ok(Some(vec![net("10.0.0.0/8")])));
     assert_eq!(tables.elements(&table(), &name("x")), Ok(None));
+}
+
+/// What each fault does, on tables that have them.
+fn faults(tables: &mut dyn Nftables, fail: &mut dyn FnMut(&mut dyn Nftables, Fault)) {
+    let add = |chain: &str| with(|batch| batch.add_chain(&regular(chain)));
+    start(tables, |_| {});
+    fail(tables, Fault::LoseRequest);
+    assert!(matches!(tables.commit(&mut add("a")), Err(CommitError::Socket { .. })));
+    assert!(contents(tables).chains.is_empty(), "it was not done");
+    fail(tables, Fault::LoseAnswer);
+    assert!(matches!(tables.commit(&mut add("a")), Err(CommitError::Socket { .. })));
+    assert_eq!(contents(tables).chains.len(), 1, "it was done");
+    fail(tables, Fault::Refuse { message: 2, errno: Errno::NOMEM });
+    let mut two = add("b");
+    two.set_owner(Owner(5));
+    two.add_chain(&regular("c"));
+    assert_eq!(tables.commit(&mut two).expect_err("refused").owners(), [Owner(5)]);
+    fail(tables, Fault::Refuse { message: 3, errno: Errno::NOMEM });
+    assert_eq!(tables.commit(&mut two).expect_err("refused").owners(), []);
+    assert_eq!(contents(tables).chains.len(), 1);
+    fail(tables, Fault::Dump(DumpError::Unsettled));
+    assert_eq!(tables.dump(&table(), Detail::Names), Err(DumpError::Unsettled));
+    done(tables, two);
+    assert_eq!(contents(tables).chains.len(), 3);
+}
+
+#[test]
+fn faults_on_the_fake_are_as_asked_for() {
+    let fake = std::cell::RefCell::new(Fake::new(Features::all()));
+    let mut shared = Shared(&fake);
+    faults(&mut shared, &mut |_, fault| fake.borrow_mut().fail(fault));
+}
+
+#[test]
+fn faults_before_the_kernel_are_as_asked_for() {
+    in_isolation("nft::suite::faults_before_the_kernel_are_as_asked_for", || {
+        let faulty = std::cell::RefCell::new(Faulty::new(open()));
+        let mut shared = Shared(&faulty);
+        faults(&mut shared, &mut |_, fault| faulty.borrow_mut().fail(fault));
+    });
+}
+
+/// Tables that somebody else holds too.
+struct Shared<'a, T>(&'a std::cell::RefCell<T>);
+
+impl<T: Nftables> Nftables for Shared<'_, T> {
+    fn features(&self) -> Features {
+        self.0.borrow().features()
+    }
+
+    fn commit(&mut self, batch: &mut Batch) -> Result<(), CommitError> {
+        self.0.borrow_mut().commit(batch)
+    }
+
+    fn commit_at(&mut self, batch: &mut Batch, generation: u32) -> Result<(), CommitError> {
+        self.0.borrow_mut().commit_at(batch, generation)
+    }
+
+    fn generation(&mut self) -> Result<u32, DumpError> {
+        self.0.borrow_mut().generation()
+    }
+
+    fn dump(&mut self, table: &TableId, detail: Detail) -> Result<Dump, DumpError> {
+        self.0.borrow_mut().dump(table, detail)
+    }
+
+    fn elements(&mut self, table: &TableId, set: &Name) -> Result<Option<Vec<Element>>, DumpError> {
+        self.0.borrow_mut().elements(table, set)
+    }
+}
+
+#[test]
+fn a_poisoned_owner_is_refused_until_healed() {
+    let mut fake = Fake::new(Features::all());
+    start(&mut fake, |_| {});
+    fake.poison(Owner(4), Errno::INVAL);
+    let mut both = with(|batch| {
+        batch.add_chain(&regular("good"));
+        batch.set_owner(Owner(4));
+        batch.add_chain(&regular("bad"));
+    });
+    for _ in 0..2 {
+        assert_eq!(fake.commit(&mut both).expect_err("poison").owners(), [Owner(4)]);
+    }
+    let mut clone = fake.clone();
+    fake.heal();
+    assert_eq!(fake.commit(&mut both), Ok(()));
+    assert!(clone.commit(&mut both).is_err(), "a clone is another fake");
+    assert!(clone.contents(&table()).expect("a table").chains.is_empty());
+}
+
+#[test]
+fn others_on_the_fake_are_told() {
+    let mut fake = Fake::new(Features::all());
+    start(&mut fake, |batch| batch.add_chain(&regular("c")));
+    assert_eq!(fake.take_foreign(), []);
+    fake.commit_foreign(&mut with(|batch| batch.flush_chain(&name("c")))).expect("done");
+    let told = fake.take_foreign();
+    assert_eq!(told.len(), 1);
+    assert_eq!((&told[0].table, Ok(told[0].generation)), (&table(), fake.generation()));
+    assert_eq!(told[0].touched.iter().collect::<Vec<_>>(), [&Touched::Rules(name("c"))]);
 }
 
 #[test]
