@@ -10,6 +10,7 @@ use margay_kernel::nft::{
 use margay_net::IpVersion;
 
 use crate::desired::{Desired, Dirty, Intents};
+use crate::digest::Digest;
 use crate::names;
 use crate::render::fixed::{self, FixedSet};
 use crate::render::{Rendered, Stamp};
@@ -37,6 +38,10 @@ pub(crate) struct Actual {
     pub(crate) elements: BTreeMap<FixedSet, BTreeMap<Key, Element>>,
     /// All other sets that are there.
     pub(crate) sets: BTreeSet<Name>,
+    /// What stands in the set of the seal.
+    pub(crate) seals: Vec<Element>,
+    /// The sum of all that is in the table; kept with every change, so that one number stands for the whole.
+    pub(crate) digest: Digest,
 }
 
 /// Members of a selector's set that the kernel does not have yet, and such as it still has.
@@ -78,6 +83,17 @@ pub(crate) struct Plan {
     pub(crate) chains_gone: Vec<Name>,
     /// Sets that go.
     pub(crate) sets_gone: Vec<Name>,
+    /// The members that the kernel has in them, as far as we know.
+    pub(crate) members_gone: Vec<(Name, BTreeSet<IpAddr>)>,
+}
+
+/// What becomes of the seal along with a plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Resealing {
+    /// What stands there.
+    pub(crate) before: Vec<Element>,
+    /// The seal that comes.
+    pub(crate) after: Option<Element>,
 }
 
 /// Whose fault it is when the kernel refuses a message.
@@ -175,6 +191,14 @@ impl SelectorSets {
         count
     }
 
+    /// The members that the kernel has in one half of a set, as far as we know.
+    fn in_kernel(&self, id: &SetId, version: IpVersion) -> BTreeSet<IpAddr> {
+        let nothing = Delta::default();
+        let Delta { added, removed } = self.pending.get(id).unwrap_or(&nothing);
+        let members = self.members.get(id).into_iter().flatten().filter(|address| !added.contains(address));
+        of_version(members.chain(removed), version).copied().collect()
+    }
+
     /// True when the kernel lacks a change of members of a set in use.
     pub(crate) fn is_pending(&self, desired: &Desired) -> bool {
         self.pending.keys().any(|id| desired.has_set(id))
@@ -194,14 +218,20 @@ impl Delta {
     }
 }
 
+/// The addresses of one family.
+fn of_version<'a>(
+    addresses: impl Iterator<Item = &'a IpAddr> + 'a,
+    version: IpVersion,
+) -> impl Iterator<Item = &'a IpAddr> + 'a {
+    addresses.filter(move |address| address.is_ipv4() == (version == IpVersion::V4))
+}
+
 /// The addresses of one family as elements.
 fn elements_of<'a>(
     addresses: impl Iterator<Item = &'a IpAddr> + 'a,
     version: IpVersion,
 ) -> impl Iterator<Item = Element> + 'a {
-    addresses
-        .filter(move |address| address.is_ipv4() == (version == IpVersion::V4))
-        .map(|address| Element::point(Value::address(*address).into()))
+    of_version(addresses, version).map(|address| Element::point(Value::address(*address).into()))
 }
 
 /// The declaration of one family's half of a selector's set.
@@ -229,6 +259,7 @@ impl Plan {
             elements,
             chains_gone,
             sets_gone,
+            members_gone: _,
         } = self;
         !rebuild
             && fixed_sets.is_empty()
@@ -325,7 +356,10 @@ impl Plan {
                 (true, false) => {
                     self.sets.insert((id.clone(), version));
                 }
-                (false, true) => self.sets_gone.push(name),
+                (false, true) => {
+                    self.members_gone.push((name.clone(), world.sets.in_kernel(id, version)));
+                    self.sets_gone.push(name);
+                }
                 (true, true) | (false, false) => {}
             }
         }
@@ -355,7 +389,13 @@ impl Plan {
     /// Writes the plan into a batch, in the order of `docs/design/dataplane.md`. The answer says whose each owner is.
     ///
     /// With `one_by_one` each element has its own message, so that an error names it.
-    pub(crate) fn write(&self, world: &World<'_>, batch: &mut Batch, one_by_one: bool) -> Vec<Culprit> {
+    pub(crate) fn write(
+        &self,
+        world: &World<'_>,
+        batch: &mut Batch,
+        one_by_one: bool,
+        seal: &Resealing,
+    ) -> Vec<Culprit> {
         let mut writer = Writer { batch, culprits: Vec::new(), one_by_one };
         writer.owner(Culprit::Table);
         if self.rebuild {
@@ -369,6 +409,9 @@ impl Plan {
         self.write_chains(world, &mut writer);
         self.write_elements(&mut writer);
         writer.owner(Culprit::Table);
+        let name = FixedSet::Seal.name();
+        writer.batch.delete_elements(&name, seal.before.iter().filter(|_| !self.rebuild));
+        writer.batch.add_elements(&name, seal.after.iter());
         for name in &self.chains_gone {
             writer.batch.flush_chain(name);
         }
@@ -514,6 +557,10 @@ impl Actual {
                 return other;
             }
             match fixed {
+                Some(FixedSet::Seal) => {
+                    actual.elements.insert(FixedSet::Seal, BTreeMap::new());
+                    actual.seals = set.elements().collect();
+                }
                 Some(fixed) => {
                     let elements = set.elements().map(|element| (element.key, element)).collect();
                     actual.elements.insert(fixed, elements);
@@ -527,6 +574,49 @@ impl Actual {
         (actual, members)
     }
 
+    /// The digest of the table once the kernel took the plan.
+    pub(crate) fn digest_after(&self, plan: &Plan, desired: &Desired, sets: &SelectorSets) -> Digest {
+        let mut digest = self.digest;
+        for (id, version) in &plan.sets {
+            let name = names::of_set(id, *version);
+            for address in of_version(sets.members(id).into_iter().flatten(), *version) {
+                digest.add(&(name.as_str(), address));
+            }
+        }
+        for id in &plan.members {
+            let Some(delta) = sets.pending.get(id) else { continue };
+            for version in VERSIONS.into_iter().filter(|version| !plan.makes(id, *version)) {
+                let name = names::of_set(id, version);
+                for address in of_version(delta.removed.iter(), version) {
+                    digest.remove(&(name.as_str(), address));
+                }
+                for address in of_version(delta.added.iter(), version) {
+                    digest.add(&(name.as_str(), address));
+                }
+            }
+        }
+        for (name, members) in &plan.members_gone {
+            for address in members {
+                digest.remove(&(name.as_str(), address));
+            }
+        }
+        for name in plan.chains.iter().chain(&plan.chains_gone) {
+            if let Some(before) = self.chains.get(name) {
+                digest.remove(&(name.as_str(), before));
+            }
+        }
+        for name in &plan.chains {
+            digest.add(&(name.as_str(), stamps_of(desired, name)));
+        }
+        for (set, element) in &plan.elements_gone {
+            digest.remove(&(set, element));
+        }
+        for (set, element) in &plan.elements {
+            digest.add(&(set, element));
+        }
+        digest
+    }
+
     /// The kernel took the plan.
     pub(crate) fn settle(&mut self, plan: &Plan, desired: &Desired) {
         if plan.rebuild {
@@ -535,15 +625,12 @@ impl Actual {
         for set in &plan.fixed_sets {
             self.elements.insert(*set, BTreeMap::new());
         }
-        for (id, version) in &plan.sets {
-            self.sets.insert(names::of_set(id, *version));
-        }
+        self.sets.extend(plan.sets.iter().map(|(id, version)| names::of_set(id, *version)));
         for name in &plan.sets_gone {
             self.sets.remove(name);
         }
         for name in &plan.chains {
-            let stamps = desired.stamps(name).unwrap_or_default();
-            self.chains.insert(name.clone(), stamps.iter().map(|stamp| Some(*stamp)).collect());
+            self.chains.insert(name.clone(), stamps_of(desired, name));
         }
         for name in &plan.chains_gone {
             self.chains.remove(name);
@@ -555,6 +642,40 @@ impl Actual {
             self.elements.entry(*set).or_default().insert(element.key, element.clone());
         }
     }
+
+    /// What the kernel holds when it holds all that it should.
+    pub(crate) fn of(world: &World<'_>) -> Self {
+        let mut actual = Self { presence: Presence::Ours, ..Self::default() };
+        let desired = world.desired;
+        for name in desired.chain_names() {
+            let stamps = stamps_of(desired, name);
+            actual.digest.add(&(name.as_str(), &stamps));
+            actual.chains.insert(name.clone(), stamps);
+        }
+        for set in desired.fixed_sets() {
+            let elements: BTreeMap<Key, Element> =
+                desired.elements(set).map(|(key, element)| (*key, element.clone())).collect();
+            for element in elements.values() {
+                actual.digest.add(&(set, element));
+            }
+            actual.elements.insert(set, elements);
+        }
+        for id in desired.sets() {
+            for version in VERSIONS {
+                let name = names::of_set(id, version);
+                for address in of_version(world.sets.members(id).into_iter().flatten(), version) {
+                    actual.digest.add(&(name.as_str(), address));
+                }
+                actual.sets.insert(name);
+            }
+        }
+        actual
+    }
+}
+
+/// The rules of a chain as they should be.
+fn stamps_of(desired: &Desired, name: &Name) -> Vec<Option<Stamp>> {
+    desired.stamps(name).unwrap_or_default().iter().map(|stamp| Some(*stamp)).collect()
 }
 
 /// True when the set is declared as we would declare it, notes aside.
@@ -584,6 +705,11 @@ impl SelectorSets {
             let found = halves.into_iter().flatten().flatten().copied().collect();
             self.found(id, &found);
         }
+    }
+
+    /// The kernel has all members that it should have.
+    pub(crate) fn settle_all(&mut self) {
+        self.pending.clear();
     }
 
     /// The kernel took the plan.

@@ -26,6 +26,8 @@ use crate::model::Model;
 use crate::render::fixed;
 use crate::report::{Drift, EndpointId, EndpointState, Report};
 
+use self::commit::next_generation;
+
 pub use cleanup::CleanupError;
 pub use guard::{Guard, GuardError};
 pub use plan::PlanError;
@@ -51,6 +53,8 @@ pub struct Dataplane<M> {
     batch: Batch,
     interfaces: Interfaces,
     in_sync: bool,
+    /// The generation of all tables as far as it is known that nobody changed ours since; see [`FixedSet::Seal`].
+    generation: Option<u32>,
     /// The table is to be read before the next batch.
     verify: bool,
     /// Somebody else changed the table. It is read soon, but not without end: see [`VERIFY_PAUSE`].
@@ -101,6 +105,7 @@ impl<M: Machine> Dataplane<M> {
             actual: Actual::default(),
             interfaces: Interfaces::default(),
             in_sync: false,
+            generation: None,
             verify: true,
             suspicion: false,
             last_verified: None,
@@ -161,11 +166,21 @@ impl<M: Machine> Dataplane<M> {
     /// Takes in what the kernel says about tables; changes of others' tables do not count.
     pub fn nft_event(&mut self, notice: &nft::Notice) {
         match notice {
-            nft::Notice::Overrun => self.table_changed(),
+            nft::Notice::Overrun => {
+                self.generation = None;
+                self.table_changed();
+            }
             nft::Notice::Changed(changes) => {
                 let ours = fixed::table_id();
-                if changes.iter().any(|change| change.table == ours) {
-                    self.table_changed();
+                for change in changes {
+                    if change.table == ours {
+                        self.generation = None;
+                        self.table_changed();
+                    } else if self.generation.is_some_and(|known| next_generation(known) == change.generation)
+                    {
+                        // Others' tables are others' affair, but they count along.
+                        self.generation = Some(change.generation);
+                    }
                 }
             }
         }

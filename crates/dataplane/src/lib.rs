@@ -14,6 +14,7 @@ mod actual;
 mod config;
 mod dataplane;
 mod desired;
+mod digest;
 pub mod felix;
 mod floating;
 mod host;

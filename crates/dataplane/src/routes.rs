@@ -39,6 +39,8 @@ pub(crate) struct Routes {
     of_interface: BTreeMap<IfName, BTreeSet<Cidr>>,
     installed: BTreeMap<Cidr, Installed>,
     dirty: BTreeSet<Cidr>,
+    /// Networks that have had a route since they have their owner: only they can have flows.
+    carried: BTreeSet<Cidr>,
     /// Addresses whose tracked flows are to be forgotten.
     forget: BTreeSet<IpAddr>,
     /// The kernel's routes are to be read and compared.
@@ -87,6 +89,7 @@ impl Routes {
             of_interface: BTreeMap::new(),
             installed: BTreeMap::new(),
             dirty: BTreeSet::new(),
+            carried: BTreeSet::new(),
             forget: BTreeSet::new(),
             check: true,
             foreign: BTreeSet::new(),
@@ -106,7 +109,8 @@ impl Routes {
                     self.of_interface.remove(&before.interface);
                 }
             }
-            if net.is_single() && target.is_none_or(|target| target.interface != before.interface) {
+            let moves = target.is_none_or(|target| target.interface != before.interface);
+            if moves && self.carried.remove(&net) && net.is_single() {
                 self.forget.insert(net.address().get());
             }
         }
@@ -294,6 +298,7 @@ impl Routes {
         for (net, new) in wanted {
             if !failed.contains(&net) {
                 self.installed.insert(net, new);
+                self.carried.insert(net);
                 self.dirty.remove(&net);
             }
         }
@@ -334,6 +339,7 @@ impl Routes {
         self.forget.extend(left.filter(|net| !self.desired.contains_key(net)).map(|net| net.address().get()));
         let missing = self.installed.keys().filter(|net| !found.contains_key(net)).copied().collect();
         self.foreign = foreign;
+        self.carried.extend(found.keys());
         self.installed = found;
         self.dirty.extend(self.desired.keys().copied());
         self.check = false;

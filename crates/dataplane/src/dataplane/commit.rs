@@ -3,14 +3,20 @@
 use std::collections::BTreeSet;
 
 use margay_kernel::Errno;
-use margay_kernel::nft::{CommitError, Detail, Key, Nftables, Refusal, Value};
+use margay_kernel::nft::{Batch, CommitError, Detail, Element, Key, Nftables, Refusal, Value};
 use margay_net::IfName;
 
 use super::Dataplane;
-use crate::actual::{Actual, Culprit, Plan, Presence};
+use crate::actual::{Actual, Culprit, Plan, Presence, Resealing};
+use crate::desired::Dirty;
+use crate::digest::Digest;
 use crate::machine::Machine;
-use crate::render::fixed;
+use crate::model::Model;
+use crate::render::fixed::{self, FixedSet};
 use crate::report::{Drift, Report};
+
+/// A batch of more bytes than that is rare.
+const LARGE: usize = 1 << 20;
 
 /// More rounds than that make no sense: each leaves out at least one object.
 const MOST_ROUNDS: usize = 256;
@@ -36,6 +42,9 @@ impl<M: Machine> Dataplane<M> {
     /// Brings the table up to date.
     pub(super) fn write_table(&mut self, report: &mut Report) {
         let mut attempts = Attempts::default();
+        if self.verify && self.actual.presence == Presence::Absent && self.adopt_sealed() {
+            return;
+        }
         for _ in 0..MOST_ROUNDS {
             if self.verify && !self.read_table(report) {
                 return;
@@ -47,17 +56,31 @@ impl<M: Machine> Dataplane<M> {
             let world = self.model.world();
             let plan = Plan::of(&world, &self.actual, &desired.dirty);
             if plan.is_empty() {
-                self.settle_table(&plan);
+                let digest = self.digest_after(&plan);
+                self.settle_table(&plan, digest);
                 return;
             }
+            let digest = self.digest_after(&plan);
+            let seal = Resealing {
+                before: self.actual.seals.clone(),
+                after: self.generation.map(|generation| seal(digest, next_generation(generation))),
+            };
             self.batch.clear();
-            let culprits = plan.write(&world, &mut self.batch, attempts.one_by_one);
+            let culprits = plan.write(&world, &mut self.batch, attempts.one_by_one, &seal);
             let messages = self.batch.len();
-            match self.machine.tables().commit(&mut self.batch) {
+            let tables = self.machine.tables();
+            let done = match self.generation {
+                Some(generation) => tables.commit_at(&mut self.batch, generation),
+                None => tables.commit(&mut self.batch),
+            };
+            match done {
                 Ok(()) => {
                     report.wrote_table = true;
                     report.messages += messages;
-                    self.settle_table(&plan);
+                    self.generation = self.generation.map(next_generation);
+                    self.settle_table(&plan, digest);
+                    self.actual.seals = seal.after.into_iter().collect();
+                    self.shrink_batch();
                     return;
                 }
                 Err(error) => match self.isolate(&error, &culprits, &mut attempts) {
@@ -74,11 +97,55 @@ impl<M: Machine> Dataplane<M> {
             .push("the kernel refuses more objects of the table than can be left out at once".to_owned());
     }
 
+    /// Takes the kernel's table for what it should be, when it carries the seal of just that, and nothing has changed in
+    /// any table since: then the agent before this one left it so, and there is nothing to read and to write.
+    fn adopt_sealed(&mut self) -> bool {
+        let set = FixedSet::Seal.name();
+        let tables = self.machine.tables();
+        let Ok(generation) = tables.generation() else { return false };
+        let Ok(Some(found)) = tables.elements(&fixed::table_id(), &set) else { return false };
+        // Asked again: what was read in between may be of two moments.
+        if found.is_empty() || tables.generation() != Ok(generation) {
+            return false;
+        }
+        let wanted = Actual::of(&self.model.world());
+        let sealed = seal(wanted.digest, generation);
+        if found != [sealed.clone()] {
+            return false;
+        }
+        self.actual = Actual { seals: vec![sealed], ..wanted };
+        self.generation = Some(generation);
+        self.verify = false;
+        self.model.sets.settle_all();
+        self.model.desired.dirty = Dirty::default();
+        self.model.restate_all();
+        true
+    }
+
+    /// The digest of the table once the kernel took the plan.
+    fn digest_after(&self, plan: &Plan) -> Digest {
+        let Model { desired, sets, .. } = &self.model;
+        if plan.rebuild || desired.dirty.everything {
+            Actual::of(&self.model.world()).digest
+        } else {
+            self.actual.digest_after(plan, desired, sets)
+        }
+    }
+
+    /// The memory of a large batch is given back.
+    fn shrink_batch(&mut self) {
+        if self.batch.byte_len() > LARGE {
+            self.batch = Batch::new(fixed::table_id(), self.features);
+        }
+    }
+
     /// The kernel holds what the plan says.
-    fn settle_table(&mut self, plan: &Plan) {
+    fn settle_table(&mut self, plan: &Plan, digest: Digest) {
         self.actual.settle(plan, &self.model.desired);
+        self.actual.digest = digest;
         self.model.sets.settle(plan);
         self.model.sets.drop_unused(&self.model.desired, &self.actual);
+        debug_assert_eq!(digest, Actual::of(&self.model.world()).digest, "the digest was kept");
         let dirty = std::mem::take(&mut self.model.desired.dirty);
         // What is programmed now may be up now.
         for interface in dirty.elements.iter().filter_map(|(_, key)| interface_of(key)) {
@@ -92,11 +159,15 @@ impl<M: Machine> Dataplane<M> {
     /// Decides what to do about a refused batch.
     fn isolate(&mut self, error: &CommitError, culprits: &[Culprit], attempts: &mut Attempts) -> Next {
         let CommitError::Refused(refusals) = error else {
-            // It may have been done or not, or others were faster.
-            self.verify = true;
+            self.generation = None;
             return match error {
+                // Others were faster; in which table, their notice says. Without a seal no generation is needed.
                 CommitError::Stale => Next::Again,
-                CommitError::Socket { .. } | CommitError::Refused(_) => Next::Later,
+                CommitError::Socket { .. } | CommitError::Refused(_) => {
+                    // It may have been done or not.
+                    self.verify = true;
+                    Next::Later
+                }
             };
         };
         if refusals.iter().any(|refusal| is_passing(refusal.errno)) {
@@ -166,6 +237,7 @@ impl<M: Machine> Dataplane<M> {
         }
         self.model.sets.compare(&self.model.desired, &members);
         self.actual = found;
+        self.generation = Some(dump.generation);
         self.verify = false;
         self.model.desired.dirty.everything = true;
         true
@@ -216,6 +288,20 @@ fn difference(before: &Actual, after: &Actual, strangers: usize) -> Drift {
         }
     }
     drift
+}
+
+/// The element that says: as of that generation the table has this digest.
+fn seal(digest: Digest, generation: u32) -> Element {
+    let [a, b, c] = digest.words();
+    Element::point(Key::new([generation, a, b, c].map(Value::Mark)))
+}
+
+/// What the kernel counts to; it leaves 0 out.
+pub(super) fn next_generation(generation: u32) -> u32 {
+    match generation.wrapping_add(1) {
+        0 => 1,
+        next => next,
+    }
 }
 
 /// An error and its causes on one line.

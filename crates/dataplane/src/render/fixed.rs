@@ -72,6 +72,8 @@ pub(crate) enum FixedSet {
     Hairpin4,
     /// The same for IPv6.
     Hairpin6,
+    /// One element: the digest of the whole table, and the generation as of which it holds.
+    Seal,
 }
 
 /// A fixed chain.
@@ -87,7 +89,7 @@ pub(crate) struct FixedChain {
 
 impl FixedSet {
     /// All of them.
-    pub(crate) const ALL: [FixedSet; 23] = [
+    pub(crate) const ALL: [FixedSet; 24] = [
         Self::WorkloadFrom,
         Self::WorkloadTo,
         Self::HostIn,
@@ -111,6 +113,7 @@ impl FixedSet {
         Self::Floating6,
         Self::Hairpin4,
         Self::Hairpin6,
+        Self::Seal,
     ];
 
     fn text(self) -> &'static str {
@@ -138,6 +141,7 @@ impl FixedSet {
             Self::Floating6 => "fip_in6",
             Self::Hairpin4 => "fip_hair4",
             Self::Hairpin6 => "fip_hair6",
+            Self::Seal => "seal",
         }
     }
 
@@ -170,6 +174,7 @@ impl FixedSet {
             Self::SourceNet6 => Set::of_ranges(name, Fields::new([IfName, Ipv6Addr])),
             Self::FailsafeIn | Self::FailsafeOut => Set::of(name, Fields::new([InetProto, InetService])),
             Self::Hosts4 => Set::of(name, Fields::from(Ipv4Addr)),
+            Self::Seal => Set::of(name, Fields::new([Field::Mark; 4])),
             Self::Pools4 | Self::Masquerade4 => Set::of_ranges(name, Fields::from(Ipv4Addr)),
             Self::Pools6 | Self::Masquerade6 => Set::of_ranges(name, Fields::from(Ipv6Addr)),
             Self::Floating4 => {

@@ -8,7 +8,7 @@ use margay_kernel::nft::{
     AddressKind, ChainKind, Contents, CtState, Data, Direction, Element, Hook, Key, Load, Name, Nat,
     NatTarget, Op, SetRef, Statement, Value, Verdict,
 };
-use margay_net::{Cidr, IfName, IpVersion};
+use margay_net::{IfName, IpVersion};
 use margay_policy::evaluate::{Packet, Path, Tracking};
 
 /// A packet on its way.
@@ -273,9 +273,4 @@ fn load_of(load: Load, flow: &Flow) -> Option<Value> {
         Load::CtState => Some(Value::CtState(state_of(flow))),
         Load::CtStatus => None,
     }
-}
-
-/// A network by its text.
-pub(crate) fn net(text: &str) -> Cidr {
-    text.parse().expect("a network")
 }
