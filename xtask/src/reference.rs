@@ -66,6 +66,7 @@ pub fn pages() -> anyhow::Result<BTreeMap<String, String>> {
     }
     pages.insert("README.md".to_owned(), index());
     pages.insert("commands.md".to_owned(), commands()?);
+    pages.insert("parameters.md".to_owned(), parameters());
     pages.insert("margay.1".to_owned(), printed(&["man"])?);
     for shell in ["bash", "zsh", "fish"] {
         pages.insert(format!("completions.{shell}"), printed(&["completions", shell])?);
@@ -207,12 +208,22 @@ fn index() -> String {
     }
     text.push_str(
         "\n## The program\n\n- [commands](commands.md): every command and option\n- [margay.1](margay.1): the man page\n\
+         - [parameters](parameters.md): what the agent can be told\n\
          - completions for [bash](completions.bash), [zsh](completions.zsh) and [fish](completions.fish)\n",
     );
     text
 }
 
 // === The program ===
+
+/// The agent's parameters, from the table that it reads them by.
+fn parameters() -> String {
+    let table = margay_agent::parameters::reference();
+    format!(
+        "{NOTICE}\n\n# Parameters of the agent\n\nHow they are given, and which source counts: \
+         [the guide](../guide/agent.md#parameters).\n\n{table}"
+    )
+}
 
 fn commands() -> anyhow::Result<String> {
     let mut text =

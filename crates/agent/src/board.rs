@@ -49,6 +49,7 @@ pub(crate) struct KernelCounts {
     pub(crate) chains: usize,
     pub(crate) rules: usize,
     pub(crate) elements: usize,
+    pub(crate) routes: usize,
 }
 
 /// What is known.

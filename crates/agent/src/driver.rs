@@ -12,7 +12,7 @@ use margay_dataplane::{
 };
 use margay_intent::Changes;
 use margay_kernel::nft::{Family, Monitor, Notice as TableNotice, TableId};
-use margay_kernel::{Monitor as _, RtMonitor};
+use margay_kernel::{Monitor as _, Notice, RtMonitor};
 use tracing::{debug, info, warn};
 
 use crate::board::{EndpointId, EndpointStatus, KernelCounts};
@@ -86,7 +86,7 @@ impl Driver for Kernel {
     }
 
     fn commit(&mut self, now: Instant) -> Committed {
-        self.listen();
+        let notices = self.listen();
         self.listen_to_tables();
         let report = self.dataplane.commit(now);
         self.deadline = report.deadline;
@@ -94,7 +94,7 @@ impl Driver for Kernel {
             let quarantine = self.dataplane.quarantine();
             self.quarantined = quarantine.into_iter().map(|object| (object.what, object.why)).collect();
         }
-        let committed = self.committed(report);
+        let committed = self.committed(report, notices);
         if committed.complete && !self.took_over {
             self.took_over = true;
             self.take_over();
@@ -104,11 +104,17 @@ impl Driver for Kernel {
 }
 
 impl Kernel {
-    /// Takes what the kernel has said meanwhile.
-    fn listen(&mut self) {
+    /// Takes what the kernel has said meanwhile; returns how much of it was of links and of addresses.
+    fn listen(&mut self) -> (usize, usize) {
+        let mut counts = (0, 0);
         match self.links.receive() {
             Ok(notices) => {
                 for notice in &notices {
+                    match notice {
+                        Notice::Link(_) | Notice::LinkGone(_) => counts.0 += 1,
+                        Notice::Address(_) | Notice::AddressGone(_) => counts.1 += 1,
+                        Notice::Route(_) | Notice::RouteGone(_) | Notice::Overrun => {}
+                    }
                     self.dataplane.link_event(notice);
                 }
             }
@@ -120,6 +126,7 @@ impl Kernel {
                 }
             }
         }
+        counts
     }
 
     /// Takes what others have done to tables.
@@ -144,12 +151,13 @@ impl Kernel {
         }
     }
 
-    fn committed(&self, report: Report) -> Committed {
+    fn committed(&self, report: Report, notices: (usize, usize)) -> Committed {
         let counts = self.dataplane.counts();
         let endpoints = report.endpoints.iter().map(|(id, state)| (id_of(id), state.map(state_of))).collect();
         Committed {
             complete: self.in_sync && report.errors.is_empty(),
             wrote: report.wrote(),
+            notices,
             endpoints,
             counts: KernelCounts {
                 programmes: counts.programs,
@@ -157,6 +165,7 @@ impl Kernel {
                 chains: counts.chains,
                 rules: counts.rules,
                 elements: counts.elements,
+                routes: self.dataplane.sizes().0,
             },
             quarantined: self.quarantined.clone(),
             drift: drift_of(&report.drift),

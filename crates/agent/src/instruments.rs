@@ -28,6 +28,8 @@ pub(crate) struct Instruments {
     pub(crate) failures: Counter,
     pub(crate) commit_time: Summary,
     pub(crate) batch_size: Summary,
+    pub(crate) link_batch_size: Summary,
+    pub(crate) address_batch_size: Summary,
     pub(crate) nft_calls: Counter,
     pub(crate) nft_errors: Counter,
     pub(crate) quarantined: Gauge,
@@ -88,6 +90,14 @@ impl Instruments {
             failures: counter("felix_int_dataplane_failures", "Number of times an apply was incomplete."),
             commit_time: summary("felix_nft_commit_seconds", "Seconds of a commit that wrote something."),
             batch_size: summary("felix_int_dataplane_msg_batch_size", "Number of changes applied together."),
+            link_batch_size: summary(
+                "felix_int_dataplane_iface_msg_batch_size",
+                "Number of interface changes applied together.",
+            ),
+            address_batch_size: summary(
+                "felix_int_dataplane_addr_msg_batch_size",
+                "Number of address changes applied together.",
+            ),
             nft_calls: counter("felix_nft_calls", "Number of nftables transactions."),
             nft_errors: counter("felix_nft_errors", "Number of reasons for which an apply was incomplete."),
             quarantined: gauge(

@@ -30,6 +30,8 @@ pub(crate) struct Committed {
     pub(crate) complete: bool,
     /// Something was written.
     pub(crate) wrote: bool,
+    /// How many changes of links and of addresses were taken in before.
+    pub(crate) notices: (usize, usize),
     /// Endpoints whose state is another than after the commit before; none = gone.
     pub(crate) endpoints: BTreeMap<EndpointId, Option<EndpointState>>,
     /// Numbers.
@@ -208,11 +210,20 @@ impl Programming {
             instruments.failures.increment();
             instruments.nft_errors.add(committed.errors.len() as u64);
         }
+        let (links, addresses) = committed.notices;
+        for (summary, count) in
+            [(&instruments.link_batch_size, links), (&instruments.address_batch_size, addresses)]
+        {
+            if count > 0 {
+                summary.observe(count as f64);
+            }
+        }
         let counts = &committed.counts;
         for (name, about, count) in [
             ("felix_nft_chains", "Number of nftables chains of ours.", counts.chains),
             ("felix_nft_rules", "Number of nftables rules of ours.", counts.rules),
             ("felix_nft_sets", "Number of nftables sets of ours.", counts.sets),
+            ("felix_route_table_num_routes", "Number of routes of ours.", counts.routes),
             ("felix_nft_elements", "Number of elements of nftables maps and sets of ours.", counts.elements),
         ] {
             instruments.kernel_count(name, about, count);

@@ -91,6 +91,7 @@ impl Known {
             "rules": self.counts.rules,
             "sets": self.counts.sets,
             "elements": self.counts.elements,
+            "routes": self.counts.routes,
             "drift": self.drift,
             "quarantined": self.quarantined.iter()
                 .map(|(name, reason)| json!({ "name": name, "reason": reason }))
@@ -147,11 +148,12 @@ pub(crate) fn text(document: &Value) -> String {
     };
     let _ = writeln!(
         text,
-        "Kernel:     {} programmes, {} chains, {} rules, {} sets; {written}; {} foreign changes repaired",
+        "Kernel:     {} programmes, {} chains, {} rules, {} sets, {} routes; {written}; {} foreign changes repaired",
         word(&kernel["programmes"]),
         word(&kernel["chains"]),
         word(&kernel["rules"]),
         word(&kernel["sets"]),
+        word(&kernel["routes"]),
         word(&kernel["drift"])
     );
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
