@@ -1,4 +1,4 @@
-//! What the kernel answers, and what others send it: nftables messages.
+//! What the kernel answers about links, routes, flows and tables, and what others send it about tables.
 
 use margay_kernel::nft::{
     Batch, Chain, ChainContents, ChainKind, Contents, DataType, Detail, Element, Fake, Features, Field,
