@@ -85,8 +85,13 @@ impl Agent {
     /// Waits until the kernel has everything written so far: an endpoint written last has its place in the dispatch
     /// map, and the one of the mark before has lost it.
     pub(crate) fn settle(&self, etcd: &Etcd, mark: usize) {
+        self.settle_on(etcd, "h1", mark);
+    }
+
+    /// The same for an agent whose host has another name.
+    pub(crate) fn settle_on(&self, etcd: &Etcd, host: &str, mark: usize) {
         let (last, now) = (format!("mark{}", mark - 1), format!("mark{mark}"));
-        let key = |name: &str| format!("/calico/v1/host/h1/workload/lab/{name}/endpoint/eth0");
+        let key = |name: &str| format!("/calico/v1/host/{host}/workload/lab/{name}/endpoint/eth0");
         let value = format!(
             r#"{{"state":"active","name":"cali{now}","mac":null,"profile_ids":[],"ipv4_nets":[],"ipv6_nets":[]}}"#
         );

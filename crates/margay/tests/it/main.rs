@@ -1,5 +1,7 @@
 //! The real executable, under the names it is installed as.
 
+mod adversary;
+mod adversary_chaos;
 mod agent;
 mod cases;
 mod cni;
