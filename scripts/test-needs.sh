@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests start beside the compiler: an etcd server that still speaks the v2 protocol, openssl for its
-# certificates, ip and nft for laboratories of network namespaces. Does nothing when they are there; otherwise needs apt-get, and root or sudo.
+# certificates, ip and nft for laboratories of network namespaces, container runtimes and the reference CNI plugins. Does
+# nothing when they are there; otherwise needs apt-get, and root or sudo.
 set -euo pipefail
 
 # Where a user's own path may not lead.
@@ -12,6 +13,16 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v ip >/dev/null || missing+=(iproute2)
 command -v nft >/dev/null || missing+=(nftables)
+command -v iptables >/dev/null || missing+=(iptables)
+# Runtimes and reference plugins that the CNI plugin is tested under.
+[ -x /usr/lib/cni/host-local ] || missing+=(containernetworking-plugins)
+[ -x /bin/busybox ] || missing+=(busybox-static)
+command -v runc >/dev/null || missing+=(runc)
+command -v containerd >/dev/null || missing+=(containerd)
+command -v podman >/dev/null || missing+=(podman)
+/usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || missing+=(python3-grpcio python3-protobuf)
+command -v go >/dev/null || missing+=(golang-go)
+[ -d /usr/share/gocode/src/github.com/containernetworking/cni ] || missing+=(golang-github-appc-cni-dev)
 
 if [ "${#missing[@]}" -eq 0 ]; then
     exit 0

@@ -181,6 +181,8 @@ pub(crate) async fn check_ready(store: &AnyStore) -> Result<()> {
         Ok(Some(_)) => {
             Err(Failure::new(Code::TRY_LATER, "Calico is currently not ready to process requests"))
         }
+        // The embedded datastore has no server that would have set it up: whoever comes first does.
+        Ok(None) if matches!(store, AnyStore::Sqlite(_)) => store.initialise().await.map_err(unable),
         Ok(None) => Err(unable(StoreError::DoesNotExist { id: Key::Ready.to_string() })),
         Err(error) => Err(unable(error)),
     }

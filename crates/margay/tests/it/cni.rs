@@ -4,6 +4,7 @@ mod bench;
 mod compare;
 mod faults;
 mod host;
+mod runtimes;
 mod sessions;
 mod store;
 mod verbs;
