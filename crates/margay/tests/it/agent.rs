@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,11 @@ struct Felix {
 impl Felix {
     /// Starts it with these parameters.
     fn start(parameters: &[(&str, &str)]) -> Self {
+        Self::start_in(parameters, &[])
+    }
+
+    /// Starts it with these parameters and these variables.
+    fn start_in(parameters: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::with_prefix("margay-felix-").expect("a folder");
         symlink(env!("CARGO_BIN_EXE_margay"), folder.path().join("calico-felix")).expect("a name");
         let defaults = [
@@ -47,7 +53,8 @@ impl Felix {
         ];
         let name = |name: &str| format!("FELIX_{}", name.to_uppercase());
         let texts = defaults.iter().chain(parameters);
-        let env = texts.map(|(key, text)| (name(key), (*text).to_owned())).collect();
+        let variables = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let env = texts.map(|(key, text)| (name(key), (*text).to_owned())).chain(variables).collect();
         let mut felix = Self { folder, env, child: None };
         felix.restart();
         felix
@@ -252,8 +259,25 @@ fn the_embedded_datastore_serves_as_well() {
     let lab = Lab::new(2);
     let folder = TempDir::with_prefix("margay-db-").expect("a folder");
     let path = folder.path().join("db").display().to_string();
-    let felix = Felix::start(&[("DatastoreType", "sqlite"), ("SqlitePath", &path)]);
+    let notify = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&notify).expect("a socket");
+    manager.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    let mut felix = Felix::start_in(
+        &[("DatastoreType", "sqlite"), ("SqlitePath", &path)],
+        &[("NOTIFY_SOCKET", &notify.display().to_string()), ("WATCHDOG_USEC", "20000000")],
+    );
     felix.wait_until_ready();
+    let hear = |wanted: &str| {
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|last| last != wanted) {
+            let mut buffer = [0; 256];
+            let length =
+                manager.recv(&mut buffer).unwrap_or_else(|error| panic!("no {wanted} in {heard:?}: {error}"));
+            heard.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+    };
+    hear("WATCHDOG=1");
+    hear("READY=1");
     let apply = |documents: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_margay"))
             .args(["apply", "-f", "-"])
@@ -275,6 +299,8 @@ fn the_embedded_datastore_serves_as_well() {
         "{apiVersion: v1, kind: policy, metadata: {name: closed}, spec: {selector: all(), ingress: [{action: deny}]}}\n",
     );
     felix.wait_for_probe(&lab, "W0>W1 tcp:80", false);
+    assert_eq!(felix.end("-INT"), Some(0), "{}", felix.log());
+    hear("STOPPING=1");
 }
 
 #[test]
