@@ -172,6 +172,9 @@ impl Agent {
         self.serve_pages(tasks, live.places(), &instruments);
         let timeout = Some(live.parameters().time(Name::NetlinkTimeoutSecs)).filter(|time| !time.is_zero());
         self.program(tasks, &instruments, config, stages.dataplane.clone(), hangs[1], timeout)?;
+        if !socket.is_empty() {
+            self.serve_status(tasks, &socket, &name, live.parameters());
+        }
         stages.startup.detail("waits for the datastore");
         let opened = self.attempt("reading parameters", || async {
             let store = self.source.open(live.parameters())?;
@@ -194,10 +197,7 @@ impl Agent {
         }
         stages.startup.detail("");
         stages.startup.set_ready(true);
-        info!(host = name, datastore = store_name(&store), "parameters are read");
-        if !socket.is_empty() {
-            self.serve_status(tasks, &socket, &name, &store);
-        }
+        info!(host = name, "parameters are read");
         self.follow(tasks, live, &name, &store, texts, &instruments, stages.calculation, hangs[0])
     }
 
@@ -313,11 +313,12 @@ impl Agent {
         })
     }
 
-    fn serve_status(&self, tasks: &mut Tasks, path: &str, name: &str, store: &AnyStore) {
+    fn serve_status(&self, tasks: &mut Tasks, path: &str, name: &str, parameters: &Parameters) {
+        let datastore = self.source.base.clone().map(|base| settings::datastore(parameters, base).datastore);
         let page = StatusPage {
             host: name.to_owned(),
             started: self.started,
-            datastore: store_name(store).to_owned(),
+            datastore: datastore.map(|kind| kind.to_string()).unwrap_or_default(),
         };
         let (board, health) = (Arc::clone(&self.board), self.health.clone());
         let pages: Pages = Arc::new(move |path| {
@@ -441,13 +442,5 @@ async fn keep_files(mut places: watch::Receiver<Places>, board: Arc<Board>, noti
                 break;
             }
         }
-    }
-}
-
-fn store_name(store: &AnyStore) -> &'static str {
-    match store {
-        AnyStore::Etcd(_) => "etcdv2",
-        AnyStore::Sqlite(_) => "sqlite",
-        AnyStore::Memory(_) => "memory",
     }
 }

@@ -44,7 +44,7 @@ impl StatusPage {
             "stages": stages,
             "datastore": {
                 "name": self.datastore,
-                "sync": known.sync,
+                "sync": if known.sync.is_empty() { "not read yet" } else { known.sync },
                 "readyFlag": known.ready_flag,
                 "staleSeconds": stale,
                 "error": known.datastore_error,

@@ -409,19 +409,27 @@ fn the_guard_stands_before_the_datastore_answers_and_bad_parameters_wait_to_be_m
     fill(&etcd, &lab);
     etcd.put("/calico/v1/config/MetadataPort", "many");
     etcd.kill(0);
-    let felix = Felix::on(&etcd, &[("Secret", "hunter2-in-a-variable")]);
+    let secrets = [("FELIX_SECRET", "hunter2"), ("ETCD_USERNAME", "somebody"), ("ETCD_PASSWORD", "hunter2")];
+    let felix = Felix::start_in(&[("EtcdEndpoints", &etcd.client_url())], &secrets);
     felix.wait_for("the guard", || {
         nft(&["list", "table", "inet", "calico"]).contains("policy is not known yet")
     });
     assert!(get(9099, "/liveness").starts_with("HTTP/1.1 204 "), "{}", felix.log());
     assert!(get(9099, "/readiness").starts_with("HTTP/1.1 503 "), "{}", felix.log());
+    felix.wait_for("the reason in the status", || {
+        let asked = margay(&["status"]);
+        asked.status.code() == Some(1)
+            && String::from_utf8_lossy(&asked.stdout)
+                .contains("Problem:    the datastore has not answered for ")
+    });
     etcd.restart(0);
     felix.wait_for("the complaint", || felix.log().contains("MetadataPort"));
     assert!(get(9099, "/readiness").starts_with("HTTP/1.1 503 "), "{}", felix.log());
     etcd.delete("/calico/v1/config/MetadataPort");
     felix.wait_until_ready();
     felix.wait_for_probe(&lab, "W0>W1 tcp:80", true);
-    assert!(!felix.log().contains("hunter2"), "values of unknown variables are nobody's business");
+    let said = felix.log() + &status().to_string();
+    assert!(!said.contains("hunter2"), "a secret is shown:\n{said}");
 }
 
 #[test]
