@@ -1,6 +1,7 @@
 //! What the kernel's table holds as far as we know, and the way from there to what it should hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use margay_intent::{Members, SetId};
@@ -57,7 +58,10 @@ pub(crate) struct Delta {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SelectorSets {
     members: BTreeMap<SetId, Members>,
+    /// Changes of sets that the kernel has; one that it does not have is made with all members.
     pending: BTreeMap<SetId, Delta>,
+    /// Sets of which the kernel has a half or both, with known members.
+    known: BTreeSet<SetId>,
 }
 
 /// Everything that one batch does.
@@ -83,8 +87,10 @@ pub(crate) struct Plan {
     pub(crate) chains_gone: Vec<Name>,
     /// Sets that go.
     pub(crate) sets_gone: Vec<Name>,
-    /// The members that the kernel has in them, as far as we know.
-    pub(crate) members_gone: Vec<(Name, BTreeSet<IpAddr>)>,
+    /// Whose sets those are, as far as we made them, and which members the kernel has in them.
+    pub(crate) members_gone: Vec<(SetId, BTreeSet<IpAddr>)>,
+    /// Halves that are there with members that are not known: emptied and filled.
+    pub(crate) refilled: BTreeSet<(SetId, IpVersion)>,
 }
 
 /// What becomes of the seal along with a plan.
@@ -129,6 +135,10 @@ impl SelectorSets {
 
     /// The set has exactly these members.
     pub(crate) fn replace(&mut self, id: SetId, members: Members) {
+        if !self.known.contains(&id) {
+            self.members.insert(id, members);
+            return;
+        }
         let old = self.members.get(&id).cloned().unwrap_or_default();
         let added = members.difference(&old).copied().collect();
         let removed: BTreeSet<IpAddr> = old.difference(&members).copied().collect();
@@ -138,6 +148,12 @@ impl SelectorSets {
     /// Members that may be new, and members that may have gone.
     pub(crate) fn update(&mut self, id: SetId, added: BTreeSet<IpAddr>, removed: BTreeSet<IpAddr>) {
         let members = self.members.entry(id.clone()).or_default();
+        if !self.known.contains(&id) {
+            for address in &removed {
+                members.remove(address);
+            }
+            return members.extend(added);
+        }
         let mut delta = self.pending.remove(&id).unwrap_or_default();
         for address in removed {
             if members.remove(&address) && !delta.added.remove(&address) {
@@ -160,33 +176,16 @@ impl SelectorSets {
         self.members.remove(id);
     }
 
-    /// The kernel has exactly these members of a set.
-    pub(crate) fn found(&mut self, id: &SetId, found: &BTreeSet<IpAddr>) {
-        let none = Members::new();
-        let members = self.members.get(id).unwrap_or(&none);
-        let delta = Delta {
-            added: members.difference(found).copied().collect(),
-            removed: found.difference(members).copied().collect(),
-        };
-        if delta.is_empty() {
-            self.pending.remove(id);
-        } else {
-            self.pending.insert(id.clone(), delta);
-        }
-    }
-
     /// How many members of sets in use the kernel has against our belief, or lacks.
-    pub(crate) fn strangers(&self, desired: &Desired, members: &BTreeMap<Name, BTreeSet<IpAddr>>) -> usize {
-        let none = Members::new();
-        let nothing = Delta::default();
+    pub(crate) fn strangers(&self, desired: &Desired, found: &BTreeMap<Name, BTreeSet<IpAddr>>) -> usize {
         let mut count = 0;
-        for id in desired.sets() {
-            let halves = VERSIONS.map(|version| members.get(&names::of_set(id, version)));
-            let found: BTreeSet<IpAddr> = halves.into_iter().flatten().flatten().copied().collect();
-            let wanted = self.members.get(id).unwrap_or(&none);
-            let Delta { added, removed } = self.pending.get(id).unwrap_or(&nothing);
-            let differs = |address: &&IpAddr| !added.contains(address) && !removed.contains(address);
-            count += wanted.symmetric_difference(&found).filter(differs).count();
+        for id in desired.sets().filter(|id| self.known.contains(*id)) {
+            for version in VERSIONS {
+                let believed = self.in_kernel(id, version);
+                let none = BTreeSet::new();
+                let found = found.get(&names::of_set(id, version)).unwrap_or(&none);
+                count += believed.symmetric_difference(found).count();
+            }
         }
         count
     }
@@ -260,6 +259,7 @@ impl Plan {
             chains_gone,
             sets_gone,
             members_gone: _,
+            refilled,
         } = self;
         !rebuild
             && fixed_sets.is_empty()
@@ -271,6 +271,7 @@ impl Plan {
             && elements.is_empty()
             && chains_gone.is_empty()
             && sets_gone.is_empty()
+            && refilled.is_empty()
     }
 
     /// What differs between what is and what should be, as far as `dirty` says.
@@ -357,8 +358,11 @@ impl Plan {
                     self.sets.insert((id.clone(), version));
                 }
                 (false, true) => {
-                    self.members_gone.push((name.clone(), world.sets.in_kernel(id, version)));
+                    self.members_gone.push((id.clone(), world.sets.in_kernel(id, version)));
                     self.sets_gone.push(name);
+                }
+                (true, true) if !world.sets.known.contains(id) => {
+                    self.refilled.insert((id.clone(), version));
                 }
                 (true, true) | (false, false) => {}
             }
@@ -432,6 +436,14 @@ impl Plan {
             writer
                 .batch
                 .add_elements(&set.name, elements_of(world.sets.members(id).into_iter().flatten(), *version));
+        }
+        for (id, version) in &self.refilled {
+            writer.owner(Culprit::Set(id.clone()));
+            let name = names::of_set(id, *version);
+            writer.batch.flush_set(&name);
+            writer
+                .batch
+                .add_elements(&name, elements_of(world.sets.members(id).into_iter().flatten(), *version));
         }
         for id in &self.members {
             let Some(delta) = world.sets.pending.get(id) else { continue };
@@ -578,26 +590,27 @@ impl Actual {
     pub(crate) fn digest_after(&self, plan: &Plan, desired: &Desired, sets: &SelectorSets) -> Digest {
         let mut digest = self.digest;
         for (id, version) in &plan.sets {
-            let name = names::of_set(id, *version);
+            let tag = tag_of(id);
             for address in of_version(sets.members(id).into_iter().flatten(), *version) {
-                digest.add(&(name.as_str(), address));
+                digest.add(&(tag, address));
             }
         }
         for id in &plan.members {
             let Some(delta) = sets.pending.get(id) else { continue };
+            let tag = tag_of(id);
             for version in VERSIONS.into_iter().filter(|version| !plan.makes(id, *version)) {
-                let name = names::of_set(id, version);
                 for address in of_version(delta.removed.iter(), version) {
-                    digest.remove(&(name.as_str(), address));
+                    digest.remove(&(tag, address));
                 }
                 for address in of_version(delta.added.iter(), version) {
-                    digest.add(&(name.as_str(), address));
+                    digest.add(&(tag, address));
                 }
             }
         }
-        for (name, members) in &plan.members_gone {
+        for (id, members) in &plan.members_gone {
+            let tag = tag_of(id);
             for address in members {
-                digest.remove(&(name.as_str(), address));
+                digest.remove(&(tag, address));
             }
         }
         for name in plan.chains.iter().chain(&plan.chains_gone) {
@@ -661,16 +674,21 @@ impl Actual {
             actual.elements.insert(set, elements);
         }
         for id in desired.sets() {
-            for version in VERSIONS {
-                let name = names::of_set(id, version);
-                for address in of_version(world.sets.members(id).into_iter().flatten(), version) {
-                    actual.digest.add(&(name.as_str(), address));
-                }
-                actual.sets.insert(name);
+            let tag = tag_of(id);
+            for address in world.sets.members(id).into_iter().flatten() {
+                actual.digest.add(&(tag, address));
             }
+            actual.sets.extend(VERSIONS.map(|version| names::of_set(id, version)));
         }
         actual
     }
+}
+
+/// A number that stands for a set where its members are hashed.
+fn tag_of(id: &SetId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The rules of a chain as they should be.
@@ -698,35 +716,43 @@ fn addresses(elements: &Elements) -> BTreeSet<IpAddr> {
 
 impl SelectorSets {
     /// The kernel has these members, by the names of sets.
-    pub(crate) fn compare(&mut self, desired: &Desired, members: &BTreeMap<Name, BTreeSet<IpAddr>>) {
+    pub(crate) fn compare(&mut self, desired: &Desired, found: &BTreeMap<Name, BTreeSet<IpAddr>>) {
         self.pending.clear();
+        self.known.clear();
+        let none = Members::new();
         for id in desired.sets() {
-            let halves = VERSIONS.map(|version| members.get(&names::of_set(id, version)));
-            let found = halves.into_iter().flatten().flatten().copied().collect();
-            self.found(id, &found);
+            let halves = VERSIONS.map(|version| found.get(&names::of_set(id, version)));
+            if halves == [None, None] {
+                continue;
+            }
+            let found: BTreeSet<IpAddr> = halves.into_iter().flatten().flatten().copied().collect();
+            let members = self.members.get(id).unwrap_or(&none);
+            let delta = Delta {
+                added: members.difference(&found).copied().collect(),
+                removed: found.difference(members).copied().collect(),
+            };
+            self.known.insert(id.clone());
+            if !delta.is_empty() {
+                self.pending.insert(id.clone(), delta);
+            }
         }
     }
 
-    /// The kernel has all members that it should have.
-    pub(crate) fn settle_all(&mut self) {
+    /// The kernel has all sets that it should have, with all their members.
+    pub(crate) fn settle_all(&mut self, desired: &Desired) {
         self.pending.clear();
+        self.known = desired.sets().cloned().collect();
     }
 
     /// The kernel took the plan.
     pub(crate) fn settle(&mut self, plan: &Plan) {
-        for id in plan.sets.iter().map(|(id, _)| id).chain(&plan.members) {
+        for id in plan.sets.iter().chain(&plan.refilled).map(|(id, _)| id).chain(&plan.members) {
             self.pending.remove(id);
+            self.known.insert(id.clone());
+        }
+        for (id, _) in &plan.members_gone {
+            self.pending.remove(id);
+            self.known.remove(id);
         }
     }
-
-    /// Forgets changes of sets that the kernel neither has nor should have: should they be made, then with all members.
-    pub(crate) fn drop_unused(&mut self, desired: &Desired, actual: &Actual) {
-        self.pending.retain(|id, _| {
-            desired.has_set(id)
-                || VERSIONS.iter().any(|version| actual.sets.contains(&names::of_set(id, *version)))
-        });
-    }
 }
-
-#[cfg(test)]
-mod tests;

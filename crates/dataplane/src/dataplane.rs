@@ -311,6 +311,3 @@ fn add(total: &mut Drift, found: &Drift) {
     total.elements += elements;
     total.routes += routes;
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,6 +33,15 @@ struct Node {
     keys: BTreeSet<(FixedSet, Key)>,
 }
 
+/// What an interface should have in the table.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Programmes, and the maps that lead into them.
+    programs: Vec<(FixedSet, ChainKey)>,
+    /// Everything else.
+    elements: Vec<(FixedSet, Element)>,
+}
+
 /// What is to be looked at again.
 #[derive(Debug, Clone, Default)]
 struct Pending {
@@ -324,28 +333,26 @@ impl Model {
 
     fn settle_workload(&mut self, interface: &IfName, networks: &mut BTreeSet<Cidr>) {
         let key = Key::from(Value::IfName(*interface));
-        let mut elements: Vec<(FixedSet, Element)> = Vec::new();
-        let mut programs: Vec<ProgramKey> = Vec::new();
+        let mut wanted = Wanted::default();
         if let Some((_, endpoint)) = self.governing(interface) {
             if !endpoint.active || self.blocked.contains(interface) {
                 let closed = || Element::verdict(key, Verdict::Drop);
-                elements.extend([(FixedSet::WorkloadFrom, closed()), (FixedSet::WorkloadTo, closed())]);
+                wanted
+                    .elements
+                    .extend([(FixedSet::WorkloadFrom, closed()), (FixedSet::WorkloadTo, closed())]);
             } else {
-                let sides = [
-                    (FixedSet::WorkloadFrom, ProgramKind::WorkloadOut, &endpoint.egress),
-                    (FixedSet::WorkloadTo, ProgramKind::WorkloadIn, &endpoint.ingress),
-                ];
-                for (set, kind, program) in sides {
-                    let program = ProgramKey::entry(kind, program);
-                    elements.push((set, enter(key, &program)));
-                    programs.push(program);
-                }
-                elements.extend(sources(interface, endpoint));
+                let of =
+                    |kind, program: &Program| ChainKey::Program(Arc::new(ProgramKey::entry(kind, program)));
+                wanted
+                    .programs
+                    .push((FixedSet::WorkloadFrom, of(ProgramKind::WorkloadOut, &endpoint.egress)));
+                wanted.programs.push((FixedSet::WorkloadTo, of(ProgramKind::WorkloadIn, &endpoint.ingress)));
+                wanted.elements.extend(sources(interface, endpoint));
             }
         }
         let ranges = self.desired.fixed_sets().any(FixedSet::needs_concatenated_ranges);
-        elements.retain(|(set, _)| ranges || !set.needs_concatenated_ranges());
-        self.put_node(interface, programs, elements);
+        wanted.elements.retain(|(set, _)| ranges || !set.needs_concatenated_ranges());
+        self.put_node(interface, wanted);
         // Whoever owned the interface or does now: its routes may come or go.
         for id in self.claims.claimants(interface) {
             if let Some(endpoint) = self.workloads.get(id) {
@@ -353,30 +360,25 @@ impl Model {
             }
             self.restated.insert(EndpointId::Workload(id.clone()));
         }
-        self.pending_settings(interface);
-    }
-
-    fn pending_settings(&mut self, interface: &IfName) {
         self.settings.insert(*interface);
     }
 
     /// Replaces what an interface has in the table.
-    fn put_node(
-        &mut self,
-        interface: &IfName,
-        programs: Vec<ProgramKey>,
-        elements: Vec<(FixedSet, Element)>,
-    ) {
+    fn put_node(&mut self, interface: &IfName, wanted: Wanted) {
         let (desired, intents) = self.split();
-        let keys: Vec<ChainKey> =
-            programs.into_iter().map(|program| ChainKey::Program(Arc::new(program))).collect();
-        let programs = keys.iter().map(|key| desired.acquire(key, intents)).collect();
-        let node =
-            Node { programs, keys: elements.iter().map(|(set, element)| (*set, element.key)).collect() };
-        let empty = node == Node::default();
-        let before = match empty {
-            true => self.nodes.remove(interface),
-            false => self.nodes.insert(*interface, node.clone()),
+        let Wanted { programs, mut elements } = wanted;
+        let key = Key::from(Value::IfName(*interface));
+        let mut node = Node::default();
+        for (set, program) in &programs {
+            let name = desired.acquire(program, intents);
+            elements.push((*set, Element::verdict(key, Verdict::Goto(name.clone()))));
+            node.programs.push(name);
+        }
+        node.keys.extend(elements.iter().map(|(set, element)| (*set, element.key)));
+        let before = if node == Node::default() {
+            self.nodes.remove(interface)
+        } else {
+            self.nodes.insert(*interface, node.clone())
         };
         let before = before.unwrap_or_default();
         for (set, key) in before.keys.difference(&node.keys) {
@@ -406,8 +408,7 @@ impl Model {
     fn settle_host_interface(&mut self, interface: &IfName) {
         let key = Key::from(Value::IfName(*interface));
         let owner = self.owners.by_interface.get(interface).and_then(|id| self.host_endpoints.get(id));
-        let mut elements = Vec::new();
-        let mut programs = Vec::new();
+        let mut wanted = Wanted::default();
         if let Some(endpoint) = owner.filter(|_| !self.config.is_workload(interface)) {
             let lists: [(FixedSet, ProgramKind, &Program); 5] = [
                 (FixedSet::HostIn, ProgramKind::HostIn, &endpoint.ingress),
@@ -421,19 +422,19 @@ impl Model {
                 if !always && program.tiers.is_empty() {
                     continue;
                 }
-                let program = ProgramKey::entry(kind, program);
-                if kind == ProgramKind::HostIn {
-                    elements.push((FixedSet::HostForward, Element::verdict(key, fixed::forward_failsafe())));
+                if always && self.blocked.contains(interface) {
+                    wanted.elements.push((set, Element::verdict(key, Verdict::Drop)));
+                    continue;
                 }
-                let blocked = self.blocked.contains(interface) && always;
-                elements.push((
-                    set,
-                    if blocked { Element::verdict(key, Verdict::Drop) } else { enter(key, &program) },
-                ));
-                programs.push(program);
+                if kind == ProgramKind::HostIn {
+                    wanted
+                        .elements
+                        .push((FixedSet::HostForward, Element::verdict(key, fixed::forward_failsafe())));
+                }
+                wanted.programs.push((set, ChainKey::Program(Arc::new(ProgramKey::entry(kind, program)))));
             }
         }
-        self.put_node(interface, programs, elements);
+        self.put_node(interface, wanted);
     }
 
     fn settle_floating(&mut self, networks: &mut BTreeSet<Cidr>) {
@@ -646,11 +647,6 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<
     }
 }
 
-/// The element that leads into a programme.
-fn enter(key: Key, program: &ProgramKey) -> Element {
-    Element::verdict(key, Verdict::Goto(ChainKey::Program(Arc::new(program.clone())).name()))
-}
-
 /// What an endpoint may send from.
 fn sources(interface: &IfName, endpoint: &WorkloadEndpoint) -> Vec<(FixedSet, Element)> {
     let name = Value::IfName(*interface);
@@ -684,6 +680,3 @@ fn net_faults(endpoint: &WorkloadEndpoint) -> BTreeSet<(IpAddr, AddressFault)> {
         endpoint.nets.iter().filter_map(|net| workloads::check_net(*net).err().map(|fault| (*net, fault)));
     refused.map(|(net, fault)| (net.address().get(), fault)).collect()
 }
-
-#[cfg(test)]
-mod tests;

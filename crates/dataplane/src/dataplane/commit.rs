@@ -116,7 +116,7 @@ impl<M: Machine> Dataplane<M> {
         self.actual = Actual { seals: vec![sealed], ..wanted };
         self.generation = Some(generation);
         self.verify = false;
-        self.model.sets.settle_all();
+        self.model.sets.settle_all(&self.model.desired);
         self.model.desired.dirty = Dirty::default();
         self.model.restate_all();
         true
@@ -125,7 +125,7 @@ impl<M: Machine> Dataplane<M> {
     /// The digest of the table once the kernel took the plan.
     fn digest_after(&self, plan: &Plan) -> Digest {
         let Model { desired, sets, .. } = &self.model;
-        if plan.rebuild || desired.dirty.everything {
+        if plan.rebuild || desired.dirty.everything || !plan.refilled.is_empty() {
             Actual::of(&self.model.world()).digest
         } else {
             self.actual.digest_after(plan, desired, sets)
@@ -144,7 +144,6 @@ impl<M: Machine> Dataplane<M> {
         self.actual.settle(plan, &self.model.desired);
         self.actual.digest = digest;
         self.model.sets.settle(plan);
-        self.model.sets.drop_unused(&self.model.desired, &self.actual);
         debug_assert_eq!(digest, Actual::of(&self.model.world()).digest, "the digest was kept");
         let dirty = std::mem::take(&mut self.model.desired.dirty);
         // What is programmed now may be up now.
@@ -211,7 +210,8 @@ impl<M: Machine> Dataplane<M> {
             Culprit::Chain(name) => self.model.refuse_chain(name),
             Culprit::Set(id) => {
                 let users = self.model.desired.users_of_set(id);
-                users.iter().fold(false, |progress, name| self.model.refuse_chain(name) || progress)
+                // All of them, not only the first.
+                users.iter().filter(|name| self.model.refuse_chain(name)).count() > 0
             }
             Culprit::Elements(_, Some(key)) => {
                 interface_of(key).is_some_and(|interface| self.model.refuse_interface(&interface))

@@ -261,9 +261,9 @@ struct Chains<'a> {
 pub(crate) fn chains(config: &Config, features: Features) -> Vec<FixedChain> {
     let mut chains = Chains { config, features, list: Vec::new() };
     chains.before_tracking();
-    chains.into_the_host();
+    chains.towards_host();
     chains.through_the_host();
-    chains.out_of_the_host();
+    chains.leaving_host();
     chains.translation();
     chains.list
 }
@@ -367,7 +367,7 @@ impl Chains<'_> {
     }
 
     /// `spec/policy.md` 7.3.
-    fn into_the_host(&mut self) {
+    fn towards_host(&mut self) {
         self.base("in_from", ChainKind::Filter, Hook::Input, -2, |chain, config| {
             accepted_before(chain, config);
             if config.ipip.is_some() {
@@ -433,7 +433,7 @@ impl Chains<'_> {
     }
 
     /// `spec/policy.md` 7.5.
-    fn out_of_the_host(&mut self) {
+    fn leaving_host(&mut self) {
         self.base("out_to", ChainKind::Filter, Hook::Output, -1, |chain, config| {
             accepted_before(chain, config);
             to_workload(chain, config, accept);
