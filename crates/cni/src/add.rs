@@ -471,3 +471,6 @@ impl Pod {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
