@@ -247,9 +247,15 @@ fn status_text(now: SystemTime, uptime: Duration, first: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::sync::Arc;
+    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-    use super::{Texts, difference, status_text};
+    use margay_client::AnyStore;
+    use margay_store::MemoryKv;
+    use tokio::sync::watch;
+
+    use super::{ReportSettings, Reports, Texts, difference, status_text};
+    use crate::board::{Board, Endpoint, EndpointId, EndpointStatus};
 
     #[test]
     fn the_agents_status_is_as_upstream_writes_it() {
@@ -270,5 +276,30 @@ mod tests {
             difference(&wanted, &written).into_iter().map(|(key, value)| (key, value.is_some())).collect();
         let text = |key: &str, set| (key.to_owned(), set);
         assert_eq!(order, [text("d", true), text("a", true), text("b", true), text("gone", false)]);
+    }
+    #[tokio::test]
+    async fn one_pass_writes_the_status_of_every_endpoint() {
+        let board = Arc::new(Board::default());
+        for name in ["a", "b", "c"] {
+            let endpoint = Endpoint { status: EndpointStatus::Up, programmed: true, workload: None };
+            board.lock().endpoints.insert(EndpointId::Host(name.into()), endpoint);
+        }
+        let hour = Duration::from_secs(3600);
+        let settings = ReportSettings { interval: hour, ttl: hour, endpoints: true, delay: hour };
+        let reports = Reports {
+            host: "h1".to_owned(),
+            store: Arc::new(AnyStore::memory(MemoryKv::new(), Arc::new(|| [0; 16]))),
+            board,
+            settings: watch::channel(settings).1,
+            now: || SystemTime::UNIX_EPOCH,
+            started: Instant::now(),
+        };
+        let mut written = Texts::new();
+        assert!(reports.write_endpoints(&mut written).await, "nothing failed");
+        let text = |name: &str| {
+            (format!("/calico/felix/v1/host/h1/endpoint/{name}"), r#"{"status":"up"}"#.to_owned())
+        };
+        assert_eq!(reports.list().await.unwrap(), ["a", "b", "c"].map(text).into());
+        assert_eq!(written, reports.list().await.unwrap());
     }
 }
