@@ -20,13 +20,13 @@ use margay_testkit::policy_world::Choices;
 use crate::walk::Walker;
 use crate::world::World;
 
-type FakeMachine = Parts<Fake, FakeNetwork, FakeSysctls, FakeFlows>;
+pub(crate) type FakeMachine = Parts<Fake, FakeNetwork, FakeSysctls, FakeFlows>;
 
 const HOST: [(&str, [&str; 2]); 2] =
     [("eth0", ["172.17.0.2", "fd17::2"]), ("eth1", ["192.168.77.2", "fd77::2"])];
 
 /// A host with two interfaces, workload interfaces cali0 to cali3, and all their settings.
-fn machine() -> FakeMachine {
+pub(crate) fn machine() -> FakeMachine {
     let mut network = FakeNetwork::new();
     for (name, addresses) in HOST {
         let index = network.add_hardware(name.parse().expect("a name"));
@@ -49,7 +49,7 @@ fn machine() -> FakeMachine {
 }
 
 /// Adds a workload's interface, up at both ends.
-fn plug(network: &mut FakeNetwork, name: IfName) {
+pub(crate) fn plug(network: &mut FakeNetwork, name: IfName) {
     let end = |name: IfName| VethEnd { name, mac: None };
     let far = format!("far{name}").replace("cali", "").parse().expect("a name");
     let veth =
@@ -61,12 +61,12 @@ fn plug(network: &mut FakeNetwork, name: IfName) {
     network.submit(&[Request::ChangeLink(far, up)]).expect("a fake").remove(0).expect("a change");
 }
 
-fn id() -> TableId {
+pub(crate) fn id() -> TableId {
     TableId::inet("calico".parse().expect("a name"))
 }
 
 /// Another agent on the same machine that remembers nothing.
-fn restart(dataplane: &mut Dataplane<FakeMachine>) -> Dataplane<FakeMachine> {
+pub(crate) fn restart(dataplane: &mut Dataplane<FakeMachine>) -> Dataplane<FakeMachine> {
     let machine = dataplane.machine();
     let copy = Parts {
         tables: machine.tables.clone(),
@@ -77,13 +77,18 @@ fn restart(dataplane: &mut Dataplane<FakeMachine>) -> Dataplane<FakeMachine> {
     Dataplane::new(dataplane.config().clone(), copy)
 }
 
-fn contents(dataplane: &mut Dataplane<FakeMachine>) -> Option<Contents> {
+pub(crate) fn contents(dataplane: &mut Dataplane<FakeMachine>) -> Option<Contents> {
     dataplane.machine().tables.contents(&id()).cloned()
 }
 
 /// What a fresh start on an empty table makes of the same world; rules without their numbers.
-fn from_scratch(config: &Config, world: &World) -> String {
-    let mut dataplane = Dataplane::new(config.clone(), machine());
+pub(crate) fn from_scratch(config: &Config, world: &World) -> String {
+    from_scratch_on(config, world, machine())
+}
+
+/// The same on a machine of other interfaces.
+pub(crate) fn from_scratch_on(config: &Config, world: &World, machine: FakeMachine) -> String {
+    let mut dataplane = Dataplane::new(config.clone(), machine);
     dataplane.update(world.everything());
     dataplane.in_sync();
     let report = dataplane.commit(Instant::now());
@@ -91,18 +96,32 @@ fn from_scratch(config: &Config, world: &World) -> String {
     printed(&mut dataplane)
 }
 
-fn printed(dataplane: &mut Dataplane<FakeMachine>) -> String {
+pub(crate) fn printed(dataplane: &mut Dataplane<FakeMachine>) -> String {
     let table = contents(dataplane).map(|contents| contents.to_string()).unwrap_or_default();
     // The seal names the generation, which is another in every history.
     let table: String = table.split_inclusive('\n').filter(|line| !line.contains("{ 0x")).collect();
     let picture = dataplane.machine().network.picture();
-    let routes: Vec<String> = picture[0].routes.iter().map(ToString::to_string).collect();
-    let neighbours: Vec<String> = picture[0].neighbours.iter().map(ToString::to_string).collect();
-    format!("{table}\n{}\n{}\n", routes.join("\n"), neighbours.join("\n"))
+    // Numbers of links are others in every history.
+    let named = |text: String| {
+        let link = |link: &margay_kernel::Link| (format!("link {}", link.index.0), link.name.to_string());
+        let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        for (number, name) in picture[0].links.values().map(link) {
+            for at in 1..words.len() {
+                if format!("{} {}", words[at - 1], words[at]) == number {
+                    words[at].clone_from(&name);
+                }
+            }
+        }
+        words.join(" ")
+    };
+    let mut lines: Vec<String> = picture[0].routes.iter().map(|route| named(route.to_string())).collect();
+    lines.extend(picture[0].neighbours.iter().map(|neighbour| named(neighbour.to_string())));
+    lines.sort();
+    format!("{table}\n{}\n", lines.join("\n"))
 }
 
 /// Says in which lines two texts differ.
-fn assert_same(seen: &str, expected: &str, when: &str) {
+pub(crate) fn assert_same(seen: &str, expected: &str, when: &str) {
     if seen != expected {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<String>>();
         let (seen, expected) = (lines(seen), lines(expected));
@@ -117,7 +136,7 @@ fn assert_same(seen: &str, expected: &str, when: &str) {
     }
 }
 
-fn commit(dataplane: &mut Dataplane<FakeMachine>) -> Report {
+pub(crate) fn commit(dataplane: &mut Dataplane<FakeMachine>) -> Report {
     let report = dataplane.commit(Instant::now());
     assert!(report.errors.is_empty(), "{:?}", report.errors);
     report
@@ -152,7 +171,7 @@ fn any_history_ends_as_a_fresh_start() {
 
 // === packets ===
 
-fn host(world: &World, settings: Settings) -> Host {
+pub(crate) fn host(world: &World, settings: Settings) -> Host {
     let interfaces = HOST.map(|(name, addresses)| {
         (name.parse().expect("a name"), addresses.map(|text| text.parse().expect("an address")).to_vec())
     });
@@ -217,7 +236,7 @@ fn path(choices: &mut Choices) -> Path {
     }
 }
 
-fn local() -> Vec<IpAddr> {
+pub(crate) fn local() -> Vec<IpAddr> {
     HOST.iter()
         .flat_map(|(_, addresses)| addresses.iter())
         .map(|text| text.parse().expect("an address"))
@@ -225,7 +244,7 @@ fn local() -> Vec<IpAddr> {
 }
 
 /// Configurations under which rules are different, and the evaluator's words for them.
-fn settings(choices: &mut Choices) -> (Config, Settings) {
+pub(crate) fn settings(choices: &mut Choices) -> (Config, Settings) {
     use margay_dataplane::{HostAction, IpInIp, Metadata, OpenStack};
     use margay_policy::evaluate::EndpointToHost;
     let (action, settings_action) = [
@@ -313,7 +332,7 @@ fn rules_mean_what_the_records_mean_for_a_million_packets() {
 // === faults ===
 
 /// Commits until nothing is wrong any more, and says what was on the way.
-fn settle(dataplane: &mut Dataplane<FakeMachine>, clock: &mut Instant) -> Vec<String> {
+pub(crate) fn settle(dataplane: &mut Dataplane<FakeMachine>, clock: &mut Instant) -> Vec<String> {
     let mut errors = Vec::new();
     for _ in 0..10 {
         *clock += Duration::from_secs(11);
@@ -454,7 +473,7 @@ fn what_the_kernel_refuses_for_good_is_closed_and_the_rest_goes_on() {
 
 // === others in our table ===
 
-fn foreign(change: impl FnOnce(&mut Batch)) -> Batch {
+pub(crate) fn foreign(change: impl FnOnce(&mut Batch)) -> Batch {
     let mut batch = Batch::new(id(), Features::all());
     change(&mut batch);
     batch
