@@ -50,12 +50,10 @@ impl Wanted {
 /// Who holds the addresses of an interface. The moment makes two requests of one interface different.
 #[must_use]
 pub(crate) fn owner(conf: &NetConf, identity: &Identity, now: SystemTime) -> Owner {
-    let moment = jiff::Timestamp::try_from(now).unwrap_or_default().to_string();
     let mut notes = BTreeMap::from([
         ("node".to_owned(), identity.node.clone()),
         (IFNAME.to_owned(), identity.ifname.to_string()),
-        // As Go prints a time, which is what others write there.
-        (TIMESTAMP.to_owned(), moment.replace('T', " ").replace('Z', " +0000 UTC")),
+        (TIMESTAMP.to_owned(), margay_ipam::timestamp(now)),
     ]);
     if let Workload::Pod { namespace, name } = &identity.workload {
         notes.insert("namespace".to_owned(), namespace.clone());
