@@ -133,12 +133,14 @@ impl Kernel {
     fn listen_to_tables(&mut self) {
         match self.tables.read() {
             Ok(None) => {}
-            Ok(Some(TableNotice::Overrun)) => self.dataplane.table_changed(),
-            Ok(Some(TableNotice::Changed(changes))) => {
-                for change in changes.iter().filter(|change| is_ours(&change.table)) {
-                    info!(program = change.program, "our table was changed by another program");
-                    self.dataplane.table_changed();
+            Ok(Some(notice)) => {
+                if let TableNotice::Changed(changes) = &notice {
+                    for change in changes.iter().filter(|change| is_ours(&change.table)) {
+                        info!(program = change.program, "our table was changed by another program");
+                    }
                 }
+                // Others' tables count too: they say which generation is still known.
+                self.dataplane.nft_event(&notice);
             }
             Err(error) => {
                 warn!("listening to nftables failed, the table is read anew: {}", chain(&error));

@@ -166,15 +166,11 @@ impl<M: Machine> Dataplane<M> {
     /// Takes in what the kernel says about tables; changes of others' tables do not count.
     pub fn nft_event(&mut self, notice: &nft::Notice) {
         match notice {
-            nft::Notice::Overrun => {
-                self.generation = None;
-                self.table_changed();
-            }
+            nft::Notice::Overrun => self.table_changed(),
             nft::Notice::Changed(changes) => {
                 let ours = fixed::table_id();
                 for change in changes {
                     if change.table == ours {
-                        self.generation = None;
                         self.table_changed();
                     } else if self.generation.is_some_and(|known| next_generation(known) == change.generation)
                     {
@@ -188,6 +184,7 @@ impl<M: Machine> Dataplane<M> {
 
     /// Somebody else changed our table, or notifications were lost: it is read and repaired by the next commit.
     pub fn table_changed(&mut self) {
+        self.generation = None;
         self.suspicion = true;
     }
 

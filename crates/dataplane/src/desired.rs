@@ -49,7 +49,8 @@ pub(crate) struct Desired {
     elements: BTreeMap<FixedSet, BTreeMap<Key, Element>>,
     /// Chains that the kernel refused: they drop.
     refused: BTreeSet<Name>,
-    rules: usize,
+    /// Kept with every change: whoever asks does so after each.
+    counts: Counts,
     features: Features,
     /// What changed.
     pub(crate) dirty: Dirty,
@@ -116,7 +117,7 @@ impl Desired {
             sets: BTreeMap::new(),
             elements: BTreeMap::new(),
             refused: BTreeSet::new(),
-            rules: 0,
+            counts: Counts::default(),
             dirty: Dirty { everything: true, ..Dirty::default() },
         };
         desired.set_fixed(config);
@@ -126,8 +127,8 @@ impl Desired {
     /// Renders what depends on the configuration alone.
     fn set_fixed(&mut self, config: &Config) {
         let chains = fixed::chains(config, self.features);
-        self.rules -= self.fixed.values().map(|chain| chain.rendered.rules.len()).sum::<usize>();
-        self.rules += chains.iter().map(|chain| chain.rendered.rules.len()).sum::<usize>();
+        self.counts.rules -= self.fixed.values().map(|chain| chain.rendered.rules.len()).sum::<usize>();
+        self.counts.rules += chains.iter().map(|chain| chain.rendered.rules.len()).sum::<usize>();
         self.fixed = chains.into_iter().map(|chain| (chain.chain.name.clone(), chain)).collect();
         for set in [FixedSet::FailsafeIn, FixedSet::FailsafeOut] {
             self.elements.remove(&set);
@@ -160,7 +161,8 @@ impl Desired {
         let rendered = self.render(key, &name, intents);
         self.acquire_uses(&rendered.uses, intents);
         self.note_user(key, &name);
-        self.rules += rendered.stamps.len();
+        *self.counts.of_kind(key) += 1;
+        self.counts.rules += rendered.stamps.len();
         let node =
             ChainNode { key: key.clone(), references: 1, uses: rendered.uses, stamps: rendered.stamps };
         self.chains.insert(name.clone(), node);
@@ -176,8 +178,9 @@ impl Desired {
             return;
         }
         let node = self.chains.remove(name).expect("it was just there");
-        self.rules -= node.stamps.len();
+        self.counts.rules -= node.stamps.len();
         self.forget_user(&node.key, name);
+        *self.counts.of_kind(&node.key) -= 1;
         self.refused.remove(name);
         self.dirty.chains.insert(name.clone());
         self.release_uses(&node.uses);
@@ -224,7 +227,7 @@ impl Desired {
         // The new ones first, so that nothing that stays is let go in between.
         self.acquire_uses(&rendered.uses, intents);
         let node = self.chains.get_mut(name).expect("acquiring removes nothing");
-        self.rules = self.rules + rendered.stamps.len() - node.stamps.len();
+        self.counts.rules = self.counts.rules + rendered.stamps.len() - node.stamps.len();
         node.stamps = rendered.stamps;
         let before = std::mem::replace(&mut node.uses, rendered.uses);
         self.release_uses(&before);
@@ -408,21 +411,23 @@ impl Desired {
 
     /// How many there are of each.
     pub(crate) fn counts(&self) -> Counts {
-        let mut counts = Counts {
+        Counts {
             chains: self.fixed.len() + self.chains.len(),
-            rules: self.rules,
             sets: self.sets.len(),
             elements: self.elements.values().map(BTreeMap::len).sum(),
-            ..Counts::default()
-        };
-        for node in self.chains.values() {
-            match node.key {
-                ChainKey::Program(_) => counts.programs += 1,
-                ChainKey::Policy { .. } => counts.policies += 1,
-                ChainKey::Profile { .. } => counts.profiles += 1,
-            }
+            ..self.counts
         }
-        counts
+    }
+}
+
+impl Counts {
+    /// The count that a chain is part of.
+    fn of_kind(&mut self, key: &ChainKey) -> &mut usize {
+        match key {
+            ChainKey::Program(_) => &mut self.programs,
+            ChainKey::Policy { .. } => &mut self.policies,
+            ChainKey::Profile { .. } => &mut self.profiles,
+        }
     }
 }
 

@@ -211,7 +211,7 @@ pub(super) fn failsafe(chain: &mut Builder, port: Load, set: FixedSet) {
     chain.rule(vec![listed, Statement::Verdict(Verdict::Accept)], "failsafe");
 }
 
-/// COMPAT(failsafe neighbour discovery): upstream's failsafe has no ICMPv6, so that IPv6 dies behind a host endpoint
+/// COMPAT(neighbour-failsafe): upstream's failsafe has no ICMPv6, so that IPv6 dies behind a host endpoint
 /// whose policy does not think of it.
 pub(super) fn neighbour_discovery(chain: &mut Builder, config: &Config) {
     if config.failsafe_neighbour_discovery {
