@@ -54,7 +54,7 @@ complete -c margay -n __margay_start -a version -d 'Display the version of marga
 complete -c margay -n __margay_start -a validate -d 'Check the resources of a file or stdin without writing anything.'
 complete -c margay -n __margay_start -a diff -d 'Show what apply would change.'
 complete -c margay -n __margay_start -a explain -d 'Say whether one endpoint may talk to another, and which rule decides.'
-complete -c margay -n __margay_start -a plan -d 'Show which traffic the resources of a file would open or close.'
+complete -c margay -n __margay_start -a plan -d 'Show what a file would open or close, or what the agent would change.'
 complete -c margay -n __margay_start -a explain-field -d 'Explain a kind of resource, or one field of it.'
 complete -c margay -n __margay_start -a datastore -d 'Move the content of a datastore.'
 complete -c margay -n __margay_start -a agent -d 'Run this host\'s agent, or show its parameters.'

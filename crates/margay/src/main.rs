@@ -55,6 +55,7 @@ fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_
         }
         HostCommand::Status { wait, json } => margay_agent::status(&StatusOptions { wait, json }, invocation),
         HostCommand::Cleanup { felix } => margay_agent::cleanup(CleanupOptions { felix }, invocation),
+        HostCommand::Plan => margay_agent::plan(invocation),
         HostCommand::TraceDropped { time, json } => {
             margay_agent::trace_dropped(TraceOptions { time, json }, invocation)
         }

@@ -130,6 +130,9 @@ pub(super) fn explain(values: &Values) -> Built {
 }
 
 pub(super) fn plan(values: &Values) -> Built {
+    if values.value("filename").is_none() {
+        return Ok(Command::Host(HostCommand::Plan));
+    }
     let filenames = values.texts("filename");
     if filenames.is_empty() {
         return Err(empty_filename());

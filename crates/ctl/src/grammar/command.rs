@@ -102,6 +102,8 @@ pub enum HostCommand {
         /// `--output=json`.
         json: bool,
     },
+    /// `plan` without a file.
+    Plan,
     /// `trace --dropped`.
     TraceDropped {
         /// `--seconds`.

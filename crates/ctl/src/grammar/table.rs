@@ -243,7 +243,7 @@ impl Entry {
 // === impl Values ===
 
 impl Values {
-    fn value(&self, long: &str) -> Option<&str> {
+    pub(super) fn value(&self, long: &str) -> Option<&str> {
         self.given.iter().find(|(spec, _)| spec.long == long).and_then(|(_, value)| value.as_deref())
     }
 

@@ -513,7 +513,25 @@ fn what_others_do_to_the_table_is_put_right() {
     });
     let removed = margay(&["cleanup"]);
     assert_eq!(removed.status.code(), Some(2), "an agent runs");
+
+    // What an agent would change: nothing, a rule of a policy to come, everything.
+    let plan = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_margay"));
+        command
+            .arg("plan")
+            .envs([("FELIX_ETCDENDPOINTS", etcd.client_url()), ("FELIX_FELIXHOSTNAME", "h1".to_owned())]);
+        let output = command.output().expect("starting margay");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+        )
+    };
+    assert_eq!(plan(), (Some(0), String::new()));
     drop(felix);
+    etcd.put(POLICY, CLOSED);
+    let (code, text) = plan();
+    assert!(code == Some(1) && text.contains("+ chain pi-closed"), "{text}");
+    assert!(!nft(&["list", "table", "inet", "calico"]).contains("pi-closed"), "a plan writes nothing");
     let removed = margay(&["cleanup"]);
     assert_eq!(removed.status.code(), Some(0), "{}", String::from_utf8_lossy(&removed.stderr));
     assert!(nft(&["list", "tables"]).is_empty());

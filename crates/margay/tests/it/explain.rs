@@ -330,7 +330,7 @@ fn a_plan_looks_at_one_of_each_kind_of_endpoint() {
 fn a_plan_that_cannot_be_made_leaves_stdout_empty() {
     let desk = Desk::new();
     desk.file("bad.yaml", &POLICY.replace("allow", "alow"));
-    for line in ["plan -f missing.yaml", "plan -f bad.yaml", "plan", "plan -f db.yaml -o x"] {
+    for line in ["plan -f missing.yaml", "plan -f bad.yaml", "plan --filename=", "plan -f db.yaml -o x"] {
         let (stdout, stderr, exit) = desk.run(line);
         assert_eq!((stdout.as_str(), exit), ("", 2), "{line}");
         assert!(!stderr.is_empty(), "{line}");

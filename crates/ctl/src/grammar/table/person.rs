@@ -90,8 +90,8 @@ Exits 0 when it is allowed, 1 when it is denied, 2 when that cannot be told.
 pub(super) static PLAN: CommandSpec = CommandSpec {
     name: "plan",
     audience: Audience::Margay,
-    summary: "Show which traffic the resources of a file would open or close.",
-    usage: &["plan --filename=<FILENAME>... [--output=<OUTPUT>] [--config=<CONFIG>]"],
+    summary: "Show what a file would open or close, or what the agent would change.",
+    usage: &["plan --filename=<FILENAME>... [--output=<OUTPUT>] [--config=<CONFIG>]", "plan"],
     options: &[
         HELP,
         OptionSpec {
@@ -101,16 +101,23 @@ pub(super) static PLAN: CommandSpec = CommandSpec {
         OUTPUT,
         CONFIG,
     ],
-    forms: BY_FILE,
+    forms: &[
+        Form { words: &[], required: &["filename"], forbidden: &[] },
+        Form { words: &[], required: &[], forbidden: &["filename", "output", "config"] },
+    ],
     description: "\
-Compares what policy says now with what it would say after an apply: for every
-two endpoints and an address outside, for every protocol and port that a rule
-names and one that none names. Endpoints that no rule tells apart are one. Of
-each difference the rule that decides now and the one that would decide are
-printed. Nothing is written.
+With a file: compares what policy says now with what it would say after an
+apply: for every two endpoints and an address outside, for every protocol and
+port that a rule names and one that none names. Endpoints that no rule tells
+apart are one. Of each difference the rules that decide now and then are
+printed. When there are too many flows to look at, it says so.
 
-Exits 0 when nothing changes, 1 when something does, 2 when that cannot be
-told. When there are too many flows to look at, it says so.",
+Without one: prints what the agent of this host would change in the kernel as
+it is now, rules and routes, in lines with + and -. The datastore is that of
+the agent's parameters.
+
+Nothing is written. Exits 0 when nothing changes, 1 when something does, 2
+when that cannot be told.",
     refused: ExitCode(2),
     build: build::plan,
     ..PLAIN
