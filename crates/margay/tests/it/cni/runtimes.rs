@@ -233,6 +233,8 @@ fn pods_of_containerd_talk_until_a_policy_forbids_it() {
           ingress: [{action: deny}]}}",
     );
     until("silence", || !talk());
+    let log = std::fs::read_to_string("/run/t/cni.log").expect("the plugin's log");
+    assert!(!log.contains("has not said in time"), "ADD returns when the policy is in the kernel: {log}");
     node.cri(&["stop", &text(&client["sandbox"]), &text(&server["sandbox"])]);
     node.assert_clean();
 }
