@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use dispatch::Called;
 use margay_agent::{CleanupOptions, ConfigOptions, LogFormat, RunOptions, StatusOptions, TraceOptions};
 use margay_client::Invocation;
+use margay_cni::{DoctorOptions, InstallOptions};
 use margay_ctl::HostCommand;
+
 fn main() -> ExitCode {
     crash::install();
     let mut args = std::env::args_os();
@@ -59,10 +61,12 @@ fn run_on_host(command: HostCommand, invocation: &mut Invocation<'_>) -> margay_
         HostCommand::TraceDropped { time, json } => {
             margay_agent::trace_dropped(TraceOptions { time, json }, invocation)
         }
-        HostCommand::Doctor { .. } | HostCommand::CniInstall { .. } => {
-            // Nobody is left to tell when stderr is closed.
-            let _ = writeln!(invocation.stderr, "margay: this build has no such command yet");
-            margay_client::ExitCode(2)
+        HostCommand::Doctor { json } => {
+            margay_cni::doctor(&DoctorOptions { json, ..DoctorOptions::default() }, invocation)
+        }
+        HostCommand::CniInstall { bin_dir, conf_dir } => {
+            let options = InstallOptions { bin_dir: bin_dir.into(), conf_dir: conf_dir.into() };
+            margay_cni::install(&options, invocation)
         }
     }
 }

@@ -250,3 +250,24 @@ fn settings_are_logged_without_their_secrets() {
     let stderr = String::from_utf8(outcome.stderr).expect("text");
     assert!(stderr.contains("level=info msg=\"loaded connection settings\""), "{stderr}");
 }
+
+#[test]
+fn the_plugins_are_installed_and_the_host_is_looked_at() {
+    let desk = Desk::new();
+    let (stdout, stderr, exit) = desk.run(&["cni", "install", "--bin-dir=bin", "--conf-dir=conf"]);
+    assert_eq!((stderr.as_str(), exit), ("", 0), "{stdout}");
+    for path in ["bin/calico", "bin/calico-ipam", "conf/10-calico.conflist"] {
+        let file = desk.folder.path().join(path);
+        assert!(file.is_file() && stdout.contains(path), "{path}: {stdout}");
+    }
+    // What stands in the way differs from host to host.
+    let (stdout, stderr, exit) = desk.run(&["doctor", "-o", "json"]);
+    assert_eq!(stderr, "", "{stdout}");
+    let seen: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    let findings = seen["findings"].as_array().expect("findings");
+    for what in ["kernel: nftables", "plugin calico", "CNI configuration", "datastore"] {
+        assert!(findings.iter().any(|one| one["what"] == what), "{what}: {stdout}");
+    }
+    assert!(findings.iter().all(|one| (one["grade"] == "ok") == (one["mend"] == "")), "{stdout}");
+    assert_eq!(exit, i32::from(findings.iter().any(|one| one["grade"] == "error")), "{stdout}");
+}
