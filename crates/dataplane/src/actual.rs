@@ -93,15 +93,6 @@ pub(crate) struct Plan {
     pub(crate) refilled: BTreeSet<(SetId, IpVersion)>,
 }
 
-/// What becomes of the seal along with a plan.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Resealing {
-    /// What stands there.
-    pub(crate) before: Vec<Element>,
-    /// The seal that comes.
-    pub(crate) after: Option<Element>,
-}
-
 /// Whose fault it is when the kernel refuses a message.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Culprit {
@@ -393,13 +384,7 @@ impl Plan {
     /// Writes the plan into a batch, in the order of `docs/design/dataplane.md`. The answer says whose each owner is.
     ///
     /// With `one_by_one` each element has its own message, so that an error names it.
-    pub(crate) fn write(
-        &self,
-        world: &World<'_>,
-        batch: &mut Batch,
-        one_by_one: bool,
-        seal: &Resealing,
-    ) -> Vec<Culprit> {
+    pub(crate) fn write(&self, world: &World<'_>, batch: &mut Batch, one_by_one: bool) -> Vec<Culprit> {
         let mut writer = Writer { batch, culprits: Vec::new(), one_by_one };
         writer.owner(Culprit::Table);
         if self.rebuild {
@@ -413,9 +398,6 @@ impl Plan {
         self.write_chains(world, &mut writer);
         self.write_elements(&mut writer);
         writer.owner(Culprit::Table);
-        let name = FixedSet::Seal.name();
-        writer.batch.delete_elements(&name, seal.before.iter().filter(|_| !self.rebuild));
-        writer.batch.add_elements(&name, seal.after.iter());
         for name in &self.chains_gone {
             writer.batch.flush_chain(name);
         }

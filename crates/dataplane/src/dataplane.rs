@@ -53,8 +53,10 @@ pub struct Dataplane<M> {
     batch: Batch,
     interfaces: Interfaces,
     in_sync: bool,
-    /// The generation of all tables as far as it is known that nobody changed ours since; see [`FixedSet::Seal`].
+    /// The generation of all tables, as far as it is known that until then nobody else changed ours.
     generation: Option<u32>,
+    /// When the table is to be sealed.
+    seal_due: Option<Instant>,
     /// The table is to be read before the next batch.
     verify: bool,
     /// Somebody else changed the table. It is read soon, but not without end: see [`VERIFY_PAUSE`].
@@ -106,6 +108,7 @@ impl<M: Machine> Dataplane<M> {
             interfaces: Interfaces::default(),
             in_sync: false,
             generation: None,
+            seal_due: None,
             verify: true,
             suspicion: false,
             last_verified: None,
@@ -259,12 +262,13 @@ impl<M: Machine> Dataplane<M> {
         self.model.settle();
         self.compare_routes(now, &mut report);
         self.withdraw_routes(&mut report);
-        self.write_table(&mut report);
+        self.write_table(now, &mut report);
         self.install_routes(&mut report);
         self.keep_settings(&mut report);
         self.keep_tunnel(&mut report);
         self.forget_flows(&mut report);
         self.restate(&mut report);
+        self.renew_seal(now);
         self.conclude(now, &mut report);
         report
     }
@@ -283,7 +287,8 @@ impl<M: Machine> Dataplane<M> {
         let grace =
             self.unrecorded.values().filter(|seen| seen.spared).map(|seen| seen.since + PLUGIN_GRACE).min();
         let look = self.last_verified.filter(|_| self.suspicion).map(|at| at + VERIFY_PAUSE);
-        report.deadline = [self.retry.at, self.next_check, grace, look].into_iter().flatten().min();
+        report.deadline =
+            [self.retry.at, self.next_check, self.seal_due, grace, look].into_iter().flatten().min();
     }
 
     /// True when a commit would find something to do; false while nothing has changed.

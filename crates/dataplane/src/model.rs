@@ -86,6 +86,8 @@ pub(crate) struct Model {
     pub(crate) settings: BTreeSet<IfName>,
     /// What is refused may be another.
     pub(crate) faults_changed: bool,
+    /// There may be other interfaces without a record.
+    pub(crate) unrecorded_changed: bool,
 }
 
 // === impl Model ===
@@ -115,6 +117,7 @@ impl Model {
             restated: BTreeSet::new(),
             settings: BTreeSet::new(),
             faults_changed: false,
+            unrecorded_changed: true,
             config,
         }
     }
@@ -265,6 +268,7 @@ impl Model {
     }
 
     fn interface_changed(&mut self, name: &IfName) {
+        self.unrecorded_changed = true;
         if self.config.is_workload(name) {
             self.routes.interface_changed(name);
             self.settings.insert(*name);
@@ -361,6 +365,7 @@ impl Model {
             self.restated.insert(EndpointId::Workload(id.clone()));
         }
         self.settings.insert(*interface);
+        self.unrecorded_changed = true;
     }
 
     /// Replaces what an interface has in the table.

@@ -1,19 +1,23 @@
 //! Writing the table: one batch, and what to do when the kernel refuses it.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use margay_kernel::Errno;
 use margay_kernel::nft::{Batch, CommitError, Detail, Element, Key, Nftables, Refusal, Value};
 use margay_net::IfName;
 
 use super::Dataplane;
-use crate::actual::{Actual, Culprit, Plan, Presence, Resealing};
+use crate::actual::{Actual, Culprit, Plan, Presence};
 use crate::desired::Dirty;
 use crate::digest::Digest;
 use crate::machine::Machine;
 use crate::model::Model;
 use crate::render::fixed::{self, FixedSet};
 use crate::report::{Drift, Report};
+
+/// How long the table is quiet before it is sealed.
+const SEAL_PAUSE: Duration = Duration::from_millis(200);
 
 /// A batch of more bytes than that is rare.
 const LARGE: usize = 1 << 20;
@@ -40,7 +44,7 @@ struct Attempts {
 
 impl<M: Machine> Dataplane<M> {
     /// Brings the table up to date.
-    pub(super) fn write_table(&mut self, report: &mut Report) {
+    pub(super) fn write_table(&mut self, now: Instant, report: &mut Report) {
         let mut attempts = Attempts::default();
         if self.verify && self.actual.presence == Presence::Absent && self.adopt_sealed() {
             return;
@@ -61,25 +65,16 @@ impl<M: Machine> Dataplane<M> {
                 return;
             }
             let digest = self.digest_after(&plan);
-            let seal = Resealing {
-                before: self.actual.seals.clone(),
-                after: self.generation.map(|generation| seal(digest, next_generation(generation))),
-            };
             self.batch.clear();
-            let culprits = plan.write(&world, &mut self.batch, attempts.one_by_one, &seal);
+            let culprits = plan.write(&world, &mut self.batch, attempts.one_by_one);
             let messages = self.batch.len();
-            let tables = self.machine.tables();
-            let done = match self.generation {
-                Some(generation) => tables.commit_at(&mut self.batch, generation),
-                None => tables.commit(&mut self.batch),
-            };
-            match done {
+            match self.machine.tables().commit(&mut self.batch) {
                 Ok(()) => {
                     report.wrote_table = true;
                     report.messages += messages;
                     self.generation = self.generation.map(next_generation);
                     self.settle_table(&plan, digest);
-                    self.actual.seals = seal.after.into_iter().collect();
+                    self.seal_due = Some(now + SEAL_PAUSE);
                     self.shrink_batch();
                     return;
                 }
@@ -122,6 +117,37 @@ impl<M: Machine> Dataplane<M> {
         true
     }
 
+    /// Seals the table, once it has been quiet for a while.
+    ///
+    /// A seal of an earlier generation means nothing, so that changes need not care for it. The kernel takes the new one
+    /// only when nobody changed any table since the generation that is known.
+    pub(super) fn renew_seal(&mut self, now: Instant) {
+        if self.seal_due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.seal_due = None;
+        let desired = &self.model.desired;
+        let settled = self.actual.presence == Presence::Ours
+            && !(self.verify || self.suspicion)
+            && desired.dirty.is_empty()
+            && !self.model.sets.is_pending(desired);
+        let Some(generation) = self.generation.filter(|_| settled) else { return };
+        let name = FixedSet::Seal.name();
+        let seal = seal(self.actual.digest, next_generation(generation));
+        self.batch.clear();
+        self.batch.delete_elements(&name, &self.actual.seals);
+        self.batch.add_elements(&name, [&seal]);
+        match self.machine.tables().commit_at(&mut self.batch, generation) {
+            Ok(()) => {
+                self.generation = Some(next_generation(generation));
+                self.actual.seals = vec![seal];
+            }
+            // It is a shortcut, not a duty. What stands there is read with the table.
+            Err(CommitError::Stale) => self.generation = None,
+            Err(CommitError::Refused(_) | CommitError::Socket { .. }) => self.table_changed(),
+        }
+    }
+
     /// The digest of the table once the kernel took the plan.
     fn digest_after(&self, plan: &Plan) -> Digest {
         let Model { desired, sets, .. } = &self.model;
@@ -160,7 +186,6 @@ impl<M: Machine> Dataplane<M> {
         let CommitError::Refused(refusals) = error else {
             self.generation = None;
             return match error {
-                // Others were faster; in which table, their notice says. Without a seal no generation is needed.
                 CommitError::Stale => Next::Again,
                 CommitError::Socket { .. } | CommitError::Refused(_) => {
                     // It may have been done or not.

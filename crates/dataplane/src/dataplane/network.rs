@@ -56,6 +56,10 @@ impl<M: Machine> Dataplane<M> {
 
     /// Notes workload interfaces that no record names; true when one of them is no longer spared.
     fn note_unrecorded(&mut self, now: Instant) -> bool {
+        let over = |seen: &Unrecorded| seen.spared && seen.since + PLUGIN_GRACE <= now;
+        if !std::mem::take(&mut self.model.unrecorded_changed) && !self.unrecorded.values().any(over) {
+            return false;
+        }
         let Model { view, config, .. } = &self.model;
         let present: BTreeSet<IfName> = view
             .interfaces
@@ -68,7 +72,7 @@ impl<M: Machine> Dataplane<M> {
         let mut changed = before != self.unrecorded.len();
         for name in present {
             let seen = self.unrecorded.entry(name).or_insert(Unrecorded { since: now, spared: true });
-            if seen.spared && seen.since + PLUGIN_GRACE <= now {
+            if over(seen) {
                 seen.spared = false;
                 changed = true;
             }

@@ -8,7 +8,7 @@ use margay_kernel::nft::{Batch, Chain, CommitError, Contents, Detail, DumpError,
 
 use super::Dataplane;
 use super::commit::chain_of;
-use crate::actual::{Actual, Plan, Resealing};
+use crate::actual::{Actual, Plan};
 use crate::desired::Dirty;
 use crate::machine::Machine;
 use crate::render::{Stamp, fixed};
@@ -51,7 +51,7 @@ impl<M: Machine> Dataplane<M> {
         if !plan.is_empty() {
             let mut copy = copy_of(contents.as_ref(), self.features);
             self.batch.clear();
-            plan.write(&world, &mut self.batch, false, &Resealing::default());
+            plan.write(&world, &mut self.batch, false);
             if let Err(error) = copy.commit(&mut self.batch) {
                 let _ = writeln!(text, "! the kernel would refuse: {}", chain_of(&error));
             }

@@ -556,7 +556,10 @@ fn settled(seed: u64) -> (World, Dataplane<FakeMachine>) {
     let mut dataplane = Dataplane::new(Config::default(), machine());
     dataplane.update(world.changes());
     dataplane.in_sync();
-    commit(&mut dataplane);
+    let now = Instant::now();
+    let report = dataplane.commit(now);
+    assert!(report.deadline.is_some_and(|at| at <= now + Duration::from_secs(1)), "the seal is due soon");
+    assert!(!dataplane.commit(now + Duration::from_secs(1)).wrote(), "the seal is no change");
     (world, dataplane)
 }
 

@@ -149,6 +149,7 @@ fn a_restart_beside_other_programs_changes_writes_nothing() {
         dataplane.update(world.changes());
         dataplane.in_sync();
         commit(&mut dataplane);
+        dataplane.commit(Instant::now() + Duration::from_secs(1));
         drop(dataplane);
         for quiet in [true, false] {
             if !quiet {
