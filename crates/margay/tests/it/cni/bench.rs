@@ -101,6 +101,11 @@ impl Bench {
 
     pub(crate) fn assert_clean(&self, after: &str) {
         assert_eq!(self.left(), Vec::<String>::new(), "after {after}");
+        let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_margay"));
+        check.args(["ipam", "check"]).envs(self.store.environment());
+        let said = check.output().expect("starting margay");
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains("found 0 problems"), "after {after}: {said}");
     }
 }
 

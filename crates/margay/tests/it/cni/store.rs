@@ -59,6 +59,16 @@ impl Store {
         }
     }
 
+    /// What the environment of a program says of it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+        match self {
+            Self::Etcd { etcd, .. } => {
+                [("DATASTORE_TYPE", "etcdv2".to_owned()), ("ETCD_ENDPOINTS", etcd.client_url())]
+            }
+            Self::Embedded { .. } => [("DATASTORE_TYPE", "sqlite".to_owned()), ("SQLITE_PATH", self.file())],
+        }
+    }
+
     fn file(&self) -> String {
         let Self::Embedded { folder, .. } = self else { return String::new() };
         folder.path().join("datastore.db").display().to_string()
