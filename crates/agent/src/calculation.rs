@@ -60,13 +60,14 @@ impl Calculation {
                 self.health.set_ready(true);
             }
             let changes = self.calculator.take_changes();
-            self.instruments.update_time.observe_time(since.elapsed());
-            self.publish();
             if !changes.is_empty() || says_in_sync {
                 self.instruments.output_events.add(size(&changes) as u64);
                 self.mailbox.post(changes, in_sync, in_sync.then_some(read));
             }
+            self.instruments.update_time.observe_time(since.elapsed());
+            // The kernel first, then the numbers, and those only when nobody waits.
             if self.updates.is_empty() {
+                self.publish();
                 self.health.idle();
             } else {
                 self.health.progress();
