@@ -15,6 +15,7 @@ use margay_model::v1::{IPNAT, WorkloadEndpoint};
 use margay_net::{Cidr, IfName, Ip, Mac};
 use margay_wiring::{AttachError, Attached, HOST_MAC, Interface, Interrupted, LiveHost, Step};
 use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::addresses::{self, Wanted};
 use crate::call::{Call, Ipam, LIMIT, Subject, UNDO_LIMIT, check_ready, runtime};
@@ -58,8 +59,13 @@ pub(crate) fn add(call: &mut Call<'_>) -> Result<Value> {
         let limit = call.left();
         let version = call.conf.version;
         let mut addition = Addition { call, subject, ipam, store, undo: Undo::default() };
-        let outcome = tokio::time::timeout(limit, addition.run()).await;
-        match outcome.unwrap_or_else(|_| Err(too_long())) {
+        let mut ended = Terminated::listen()?;
+        // Dropped half way, the work is taken back like every other failure.
+        let outcome = tokio::select! {
+            outcome = tokio::time::timeout(limit, addition.run()) => outcome.unwrap_or_else(|_| Err(too_long())),
+            () = ended.wait() => Err(Failure::new(Code::TRY_LATER, "ADD was ended by a signal")),
+        };
+        match outcome {
             Ok(added) => Ok(added.to_json(version)),
             Err(failure) => {
                 let undone = tokio::time::timeout(UNDO_LIMIT, addition.take_back()).await;
@@ -67,6 +73,30 @@ pub(crate) fn add(call: &mut Call<'_>) -> Result<Value> {
             }
         }
     })
+}
+
+/// The signals by which a runtime ends a plugin politely.
+struct Terminated {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Terminated ===
+
+impl Terminated {
+    fn listen() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::new(Code::IO, format!("listening to signals: {error}")))
+        };
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 fn too_long() -> Failure {

@@ -153,3 +153,31 @@ fn secrets_are_not_shown_in_debug() {
     assert!(!format!("{conf:?}").contains("s3cret"));
     assert!(conf.document_with(|_| {}).expose().contains("s3cret"), "other plugins get the whole document");
 }
+
+#[test]
+fn the_example_configurations_are_read_without_a_warning() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/cni");
+    let mut seen = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap();
+        // What a runtime makes of a list for one of its plugins.
+        let mut plugin = list["plugins"][0].clone();
+        assert_eq!(plugin["type"], "calico");
+        for key in ["name", "cniVersion"] {
+            plugin[key] = list[key].clone();
+        }
+        let conf = conf(&plugin);
+        assert_eq!(conf.warnings, [""; 0], "{file:?}");
+        let settings = conf.settings(Path::new("/"), &BTreeMap::new()).unwrap();
+        seen.push((file.file_name().into_string().unwrap(), settings.kind));
+    }
+    seen.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        seen,
+        [
+            ("embedded.conflist".to_owned(), DatastoreKind::Sqlite),
+            ("etcd.conflist".to_owned(), DatastoreKind::Etcd)
+        ]
+    );
+}
