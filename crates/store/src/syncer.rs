@@ -189,9 +189,11 @@ impl<K: Kv> Syncer<K> {
                 self.sleep(self.options.ready_interval);
             }
             Ok(listing) if listing.at < self.after && self.stale < MAX_STALE => {
-                // A replica that lags, or a store restored from an older state. Only time tells.
+                // A replica that lags, or a store restored from an older state. Only time tells, but not minutes: it
+                // answers, so asking again costs little, and until then nobody follows what it holds.
                 self.stale += 1;
-                self.back_off();
+                let delay = self.options.backoff.failed().min(self.options.ready_interval);
+                self.sleep(delay);
             }
             Ok(listing) => {
                 self.options.backoff.succeeded();
