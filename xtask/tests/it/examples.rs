@@ -96,7 +96,8 @@ fn every_example_is_in_a_list() {
     let found: BTreeSet<String> = files()
         .into_iter()
         .filter_map(|(path, _)| path.strip_prefix("examples/").map(str::to_owned))
-        .filter(|path| path != "README.md")
+        // Network configurations are read by the plugin's own test.
+        .filter(|path| path != "README.md" && !path.starts_with("cni/"))
         .collect();
     let valid = VALID.iter().map(|(name, _)| (*name).to_owned());
     let listed: BTreeSet<String> =

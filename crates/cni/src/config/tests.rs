@@ -170,7 +170,7 @@ fn the_example_configurations_are_read_without_a_warning() {
         let conf = conf(&plugin);
         assert_eq!(conf.warnings, [""; 0], "{file:?}");
         let settings = conf.settings(Path::new("/"), &BTreeMap::new()).unwrap();
-        seen.push((file.file_name().into_string().unwrap(), settings.kind));
+        seen.push((file.file_name().into_string().unwrap(), settings.datastore));
     }
     seen.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(
