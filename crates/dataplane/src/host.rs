@@ -37,13 +37,11 @@ pub(crate) struct HostOwners {
 // === impl HostView ===
 
 impl HostView {
-    /// The address belongs to this host: to an interface that is no workload's.
-    pub(crate) fn is_own_address(&self, config: &Config, address: IpAddr) -> bool {
-        config.protected.contains(&address)
-            || self
-                .interfaces
-                .iter()
-                .any(|(name, interface)| !config.is_workload(name) && interface.addresses.contains(&address))
+    /// The addresses that belong to this host: to interfaces that are no workload's.
+    pub(crate) fn own_addresses(&self, config: &Config) -> BTreeSet<IpAddr> {
+        let of_host = self.interfaces.iter().filter(|(name, _)| !config.is_workload(name));
+        let addresses = of_host.flat_map(|(_, interface)| &interface.addresses);
+        addresses.chain(&config.protected).copied().collect()
     }
 
     /// True when the interface is there and packets can go through it.

@@ -51,6 +51,8 @@ struct Pending {
     floating: bool,
     hosts: bool,
     pools: bool,
+    /// The host's own addresses.
+    own: bool,
 }
 
 /// What this node should look like.
@@ -69,6 +71,8 @@ pub(crate) struct Model {
     with_nats: BTreeSet<WorkloadId>,
     floating: BTreeMap<IpAddr, Target>,
     faults: BTreeMap<WorkloadId, BTreeSet<(IpAddr, AddressFault)>>,
+    /// The host's own addresses: no record may claim one.
+    own: BTreeSet<IpAddr>,
     /// Interfaces whose elements the kernel refused: they are closed until their endpoint changes.
     blocked: BTreeSet<IfName>,
     pending: Pending,
@@ -108,6 +112,7 @@ impl Model {
             with_nats: BTreeSet::new(),
             floating: BTreeMap::new(),
             faults: BTreeMap::new(),
+            own: config.protected.iter().copied().collect(),
             blocked: BTreeSet::new(),
             pending: Pending::default(),
             view: HostView::default(),
@@ -206,7 +211,7 @@ impl Model {
         self.pending.floating |= has_nats || had_nats || !self.with_nats.is_empty();
         self.pending.interfaces.extend(touched.interfaces);
         self.pending.networks.extend(touched.networks);
-        let faults = endpoint.as_ref().map(|endpoint| net_faults(endpoint));
+        let faults = endpoint.as_ref().map(|endpoint| self.net_faults(endpoint));
         self.set_faults(&id, faults.unwrap_or_default());
         self.restated.insert(EndpointId::Workload(id));
     }
@@ -263,6 +268,7 @@ impl Model {
             if added { interface.addresses.insert(address) } else { interface.addresses.remove(&address) };
         if changed && !self.config.is_workload(name) {
             self.pending.host_endpoints = true;
+            self.pending.own = true;
             self.pending.floating |= !self.with_nats.is_empty();
         }
     }
@@ -275,6 +281,7 @@ impl Model {
             self.restated.extend(self.claims.claimants(name).cloned().map(EndpointId::Workload));
         } else {
             self.pending.host_endpoints = true;
+            self.pending.own = true;
             self.pending.floating |= !self.with_nats.is_empty();
         }
     }
@@ -292,6 +299,7 @@ impl Model {
         self.pending.networks.extend(nets);
         self.pending.host_endpoints = true;
         self.pending.floating = true;
+        self.pending.own = true;
         self.routes.set_protocol(self.config.route_protocol);
         self.restate_all();
         self.settings.extend(self.view.interfaces.keys().copied());
@@ -301,7 +309,10 @@ impl Model {
 
     /// Works off everything that may have changed.
     pub(crate) fn settle(&mut self) {
-        let Pending { interfaces, networks, host_endpoints, floating, hosts, pools } =
+        if self.pending.own {
+            self.settle_own_addresses();
+        }
+        let Pending { interfaces, networks, host_endpoints, floating, hosts, pools, own: _ } =
             std::mem::take(&mut self.pending);
         let mut networks = networks;
         for interface in &interfaces {
@@ -329,6 +340,48 @@ impl Model {
         }
     }
 
+    /// Takes in which addresses are the host's; networks that hold one, or did, are looked at again.
+    fn settle_own_addresses(&mut self) {
+        let own = self.view.own_addresses(&self.config);
+        let before = std::mem::replace(&mut self.own, own);
+        let changed: Vec<IpAddr> = before.symmetric_difference(&self.own).copied().collect();
+        let networks: BTreeSet<Cidr> =
+            changed.iter().flat_map(|address| self.claims.networks_with(*address)).collect();
+        let claimants: BTreeSet<WorkloadId> =
+            networks.iter().flat_map(|net| self.claims.claimants_of(net)).cloned().collect();
+        for id in claimants {
+            let Some(endpoint) = self.workloads.get(&id).cloned() else { continue };
+            self.pending.interfaces.insert(endpoint.interface);
+            self.pending.floating |= self.with_nats.contains(&id);
+            let faults = self.net_faults(&endpoint);
+            self.set_faults(&id, faults);
+        }
+        self.pending.networks.extend(networks);
+    }
+
+    /// True when one of the host's own addresses is in a network.
+    fn holds_own_address(&self, net: Cidr) -> bool {
+        // Addresses of one network follow each other.
+        self.own.range(net.address().get()..).next().is_some_and(|address| net.contains_ip(*address))
+    }
+
+    /// What may be routed to an endpoint and what it may send from.
+    fn nets_of(&self, endpoint: &WorkloadEndpoint) -> Vec<Cidr> {
+        let nets = workloads::usable_nets(endpoint).map(Cidr::masked);
+        nets.filter(|net| !self.holds_own_address(*net)).collect()
+    }
+
+    /// Networks of the record that are not used.
+    // COMPAT(host addresses): upstream routes the host's own addresses to whoever claims them.
+    fn net_faults(&self, endpoint: &WorkloadEndpoint) -> BTreeSet<(IpAddr, AddressFault)> {
+        let check = |net: Cidr| match workloads::check_net(net) {
+            Ok(()) if self.holds_own_address(net.masked()) => Err(AddressFault::OwnedByHost),
+            checked => checked,
+        };
+        let refused = endpoint.nets.iter().filter_map(|net| check(*net).err().map(|fault| (*net, fault)));
+        refused.map(|(net, fault)| (net.address().get(), fault)).collect()
+    }
+
     /// The endpoint that governs an interface, if the record of any says so.
     fn governing(&self, interface: &IfName) -> Option<(&WorkloadId, &Arc<WorkloadEndpoint>)> {
         let id = self.claims.owner(interface)?;
@@ -351,7 +404,7 @@ impl Model {
                     .programs
                     .push((FixedSet::WorkloadFrom, of(ProgramKind::WorkloadOut, &endpoint.egress)));
                 wanted.programs.push((FixedSet::WorkloadTo, of(ProgramKind::WorkloadIn, &endpoint.ingress)));
-                wanted.elements.extend(sources(interface, endpoint));
+                wanted.elements.extend(sources(interface, self.nets_of(endpoint)));
             }
         }
         let ranges = self.desired.fixed_sets().any(FixedSet::needs_concatenated_ranges);
@@ -448,11 +501,12 @@ impl Model {
         let mut faults: BTreeMap<WorkloadId, BTreeSet<(IpAddr, AddressFault)>> = BTreeMap::new();
         for id in &self.with_nats {
             let Some(endpoint) = self.workloads.get(id) else { continue };
-            let owns = |address: IpAddr| workloads::usable_nets(endpoint).any(|net| net.contains_ip(address));
-            let mut refused = net_faults(endpoint);
+            let nets = self.nets_of(endpoint);
+            let owns = |address: IpAddr| nets.iter().any(|net| net.contains_ip(address));
+            let mut refused = self.net_faults(endpoint);
             for nat in &endpoint.nats {
                 let checked = floating::check(nat, owns).and_then(|()| {
-                    if self.view.is_own_address(&self.config, nat.external) {
+                    if self.own.contains(&nat.external) {
                         return Err(AddressFault::OwnedByHost);
                     }
                     if self.claims.is_owned_by_other(nat.external, id) {
@@ -520,6 +574,7 @@ impl Model {
         let usable =
             |id: &WorkloadId| self.workloads.get(id).is_some_and(|endpoint| self.is_routable(id, endpoint));
         let own = self.claims.network_owner(&net, usable).and_then(|id| self.workloads.get(id));
+        let own = own.filter(|_| !self.holds_own_address(net));
         let own = own.map(|endpoint| Target { interface: endpoint.interface, mac: endpoint.mac });
         let target = own
             .or_else(|| net.is_single().then(|| self.floating.get(&net.address().get()).copied()).flatten());
@@ -590,13 +645,14 @@ impl Model {
 
     /// True when something has not been worked off.
     pub(crate) fn is_pending(&self) -> bool {
-        let Pending { interfaces, networks, host_endpoints, floating, hosts, pools } = &self.pending;
+        let Pending { interfaces, networks, host_endpoints, floating, hosts, pools, own } = &self.pending;
         let waiting = !(interfaces.is_empty() && networks.is_empty());
         waiting
             || *host_endpoints
             || *floating
             || *hosts
             || *pools
+            || *own
             || !self.settings.is_empty()
             || !self.restated.is_empty()
     }
@@ -653,9 +709,8 @@ fn put<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, value: Option<V>) -> Option<
 }
 
 /// What an endpoint may send from.
-fn sources(interface: &IfName, endpoint: &WorkloadEndpoint) -> Vec<(FixedSet, Element)> {
+fn sources(interface: &IfName, mut nets: Vec<Cidr>) -> Vec<(FixedSet, Element)> {
     let name = Value::IfName(*interface);
-    let mut nets: Vec<Cidr> = workloads::usable_nets(endpoint).map(Cidr::masked).collect();
     nets.sort_unstable_by_key(|net| (net.address(), net.prefix()));
     let mut kept: Vec<Cidr> = Vec::with_capacity(nets.len());
     for net in nets {
@@ -677,11 +732,4 @@ fn sources(interface: &IfName, endpoint: &WorkloadEndpoint) -> Vec<(FixedSet, El
             Some((set, Element::range(Key::new([name, first?]), Key::new([name, last?]))))
         })
         .collect()
-}
-
-/// Networks of the record that are not used.
-fn net_faults(endpoint: &WorkloadEndpoint) -> BTreeSet<(IpAddr, AddressFault)> {
-    let refused =
-        endpoint.nets.iter().filter_map(|net| workloads::check_net(*net).err().map(|fault| (*net, fault)));
-    refused.map(|(net, fault)| (net.address().get(), fault)).collect()
 }

@@ -82,6 +82,17 @@ impl Claims {
         self.networks.get(net)?.iter().find(|id| usable(id))
     }
 
+    /// The claimed networks that hold an address.
+    pub(crate) fn networks_with(&self, address: IpAddr) -> impl Iterator<Item = Cidr> + '_ {
+        let single = Some(Cidr::host(address)).filter(|net| self.networks.contains_key(net));
+        single.into_iter().chain(self.wide.iter().copied().filter(move |net| net.contains_ip(address)))
+    }
+
+    /// The endpoints that claim a network.
+    pub(crate) fn claimants_of(&self, net: &Cidr) -> impl Iterator<Item = &WorkloadId> {
+        self.networks.get(net).into_iter().flatten()
+    }
+
     /// True when an endpoint other than that one has the address.
     pub(crate) fn is_owned_by_other(&self, address: IpAddr, than: &WorkloadId) -> bool {
         let other = |owners: &BTreeSet<WorkloadId>| !owners.contains(than);
