@@ -11,6 +11,7 @@
 //! each [`Probe`].
 
 mod enclosed;
+mod flow;
 mod probe;
 mod send;
 
@@ -21,6 +22,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 
 pub use enclosed::{enclosed, enclosed_program};
+pub use flow::Flow;
 pub use probe::{Kind, ParseProbeError, Probe};
 
 /// The link address of the host's side of every workload, and the gateway that follows from it.

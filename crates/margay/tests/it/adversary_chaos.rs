@@ -104,8 +104,8 @@ impl Chaos {
             let (key, value) = self.record();
             keys.insert(key, value);
         }
-        for number in 0..3 {
-            let key = format!("/calico/v1/policy/profile/{}/rules", PROFILES[number].1);
+        for (_, name) in &PROFILES[..3] {
+            let key = format!("/calico/v1/policy/profile/{name}/rules");
             let rules = json!({"inbound_rules": self.rules(4), "outbound_rules": self.rules(4)});
             keys.insert(key, rules.to_string());
         }
@@ -529,7 +529,8 @@ impl Chaos {
                     text.push_str(&format!(" sport={source}"));
                 }
             }
-            if spoofed < 2 && at.is_empty() && self.one_in(10) {
+            // The laboratory borrows sources for protocols with ports and for ICMP alone.
+            if spoofed < 2 && at.is_empty() && !kind.starts_with("proto") && self.one_in(8) {
                 let source = if v6 {
                     self.choices.of(&["fd65::10", "fd65::12", "fd77::9", "fd65:1::1"])
                 } else {

@@ -2,6 +2,8 @@
 
 mod adversary;
 mod adversary_chaos;
+mod adversary_faults;
+mod adversary_spoof;
 mod agent;
 mod cases;
 mod cni;
