@@ -13,7 +13,7 @@ use margay_store::kv::{
 };
 use margay_store::{Flat, MemoryKv, syncer};
 use margay_store_etcd::{EtcdConfig, EtcdKv, EtcdWatch};
-use margay_store_sqlite::{Options, SqliteKv};
+use margay_store_sqlite::{Durability, Options, SqliteKv};
 
 use crate::settings::{DatastoreKind, EtcdSettings, Settings, SettingsError};
 
@@ -83,6 +83,19 @@ pub enum OpenError {
 /// # Errors
 /// The settings are no good, a file they name cannot be read, or the embedded datastore cannot be opened.
 pub fn open(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> {
+    open_with(settings, random, Options::default())
+}
+
+/// As [`open`], for a program that answers one request and ends: what it writes to an embedded datastore is on disk after
+/// [`AnyStore::settle`].
+///
+/// # Errors
+/// As of [`open`].
+pub fn open_briefly(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> {
+    open_with(settings, random, Options { durability: Durability::AtTheEnd, ..Options::default() })
+}
+
+fn open_with(settings: &Settings, random: Random, options: Options) -> Result<AnyStore, OpenError> {
     settings.check()?;
     match &settings.datastore {
         DatastoreKind::Etcd => {
@@ -90,7 +103,7 @@ pub fn open(settings: &Settings, random: Random) -> Result<AnyStore, OpenError> 
             Ok(AnyStore::Etcd(Flat::new(kv, random)))
         }
         DatastoreKind::Sqlite => {
-            let kv = SqliteKv::open(&settings.sqlite_path, Options::default())?;
+            let kv = SqliteKv::open(&settings.sqlite_path, options)?;
             Ok(AnyStore::Sqlite(Flat::new(kv, random)))
         }
         kind @ (DatastoreKind::Kubernetes | DatastoreKind::Unknown(_)) => {
@@ -188,6 +201,18 @@ impl AnyStore {
     #[must_use]
     pub fn kv(&self) -> AnyKv<'_> {
         map!(self, flat => AnyKv(flat.kv()))
+    }
+
+    /// Ends the work on a datastore from [`open_briefly`]: with `sync` everything written is on disk when this returns.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn settle(&self, sync: bool) -> KvResult<()> {
+        match self {
+            Self::Sqlite(flat) => flat.kv().settle(sync),
+            // A server answers when a write is safe; memory never is.
+            Self::Etcd(_) | Self::Memory(_) => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ pub mod secret;
 pub mod settings;
 pub mod transfer;
 
-pub use any::{AnyKv, AnyStore, OpenError, open, open_existing};
+pub use any::{AnyKv, AnyStore, OpenError, open, open_briefly, open_existing};
 pub use client::{Client, ClientError, NameSource, Outcome, Skip};
 pub use config::ConfigError;
 pub use invocation::{ExitCode, Invocation};

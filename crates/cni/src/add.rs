@@ -53,7 +53,7 @@ pub(crate) fn add(call: &mut Call<'_>) -> Result<Value> {
     let _lock = call.lock(&subject)?;
     call.faults.pass("add-locked")?;
     let settings = call.settings()?;
-    let store = call.open(&settings)?;
+    let store = call.open_briefly(&settings)?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let limit = call.left();
@@ -66,7 +66,13 @@ pub(crate) fn add(call: &mut Call<'_>) -> Result<Value> {
             () = ended.wait() => Err(Failure::new(Code::TRY_LATER, "ADD was ended by a signal")),
         };
         match outcome {
-            Ok(added) => Ok(added.to_json(version)),
+            Ok(added) => {
+                // A power cut ends the container as well: what was written of it may go with it.
+                if let Err(error) = addition.store.settle(false) {
+                    addition.call.log.warning(&error.to_string());
+                }
+                Ok(added.to_json(version))
+            }
             Err(failure) => {
                 let undone = tokio::time::timeout(UNDO_LIMIT, addition.take_back()).await;
                 Err(failure.with_details(undone.unwrap_or_else(|_| "taking back took too long".to_owned())))

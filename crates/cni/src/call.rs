@@ -100,13 +100,26 @@ impl Call<'_> {
 
     /// Opens the datastore; nothing is asked over the network.
     pub(crate) fn open(&self, settings: &Settings) -> Result<AnyStore> {
+        self.open_by(margay_client::open, settings)
+    }
+
+    /// As [`Call::open`]; what is written is on disk after [`AnyStore::settle`] alone.
+    pub(crate) fn open_briefly(&self, settings: &Settings) -> Result<AnyStore> {
+        self.open_by(margay_client::open_briefly, settings)
+    }
+
+    fn open_by(
+        &self,
+        open: impl Fn(&Settings, margay_store::flat::Random) -> Result<AnyStore, margay_client::OpenError>,
+        settings: &Settings,
+    ) -> Result<AnyStore> {
         let fill = self.random;
         let random = Arc::new(move || {
             let mut bytes = [0; 16];
             fill(&mut bytes);
             bytes
         });
-        margay_client::open(settings, random).map_err(|error| {
+        open(settings, random).map_err(|error| {
             // A file that cannot be opened now is a datastore that is away; all else is a mistake in the configuration.
             let away = matches!(error, margay_client::OpenError::Store(_));
             let code = if away { Code::DATASTORE } else { Code::CONFIG };

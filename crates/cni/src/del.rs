@@ -52,7 +52,7 @@ fn release_records(call: &mut Call<'_>, subject: &Subject) -> Result<()> {
     let entry = Entry::new(&call.conf, &subject.identity, datastore);
     let limit = DEL_PATIENCE.min(call.left());
     let late = || Outcome::Later(Failure::new(Code::DATASTORE, "the datastore took too long"));
-    let outcome = match call.open(&settings) {
+    let outcome = match call.open_briefly(&settings) {
         Ok(store) => runtime()?.block_on(async {
             let work = release_now(call, subject, &store, &entry);
             tokio::time::timeout(limit, work).await.unwrap_or_else(|_| late())
@@ -90,6 +90,10 @@ async fn release_now(call: &mut Call<'_>, subject: &Subject, store: &AnyStore, e
             return Outcome::Later(failure);
         }
         Err(failure) => return Outcome::Failed(failure),
+    }
+    // Nobody asks again for what is said to be released: it must be so on disk.
+    if let Err(error) = store.settle(true) {
+        return Outcome::Later(Failure::new(Code::DATASTORE, error.to_string()));
     }
     call.journal.remove(entry);
     if !call.journal.is_empty() {

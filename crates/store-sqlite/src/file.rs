@@ -9,12 +9,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use margay_store::kv::KvError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use crate::error::Fault;
 use crate::schema;
+use crate::store::Durability;
 
 /// Which file stands at the path, as opposed to what its name is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +51,11 @@ impl Identity {
 // === functions ===
 
 /// Opens the file at `path`, making it when there is none, waiting at most `patience` for other processes.
-pub(crate) fn open(path: &Path, patience: Duration) -> Result<Session, KvError> {
+pub(crate) fn open(path: &Path, patience: Duration, durability: Durability) -> Result<Session, KvError> {
     let deadline = Instant::now() + patience;
     loop {
         create(path)?;
-        match attempt(path) {
+        match attempt(path, durability) {
             Ok(session) => return Ok(session),
             Err(fault) if fault.is_passing() && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(2));
@@ -70,6 +72,28 @@ pub(crate) fn announce(path: &Path) {
     // The commit stands whether or not this succeeds. It fails only when the file was removed at this moment, which
     // the watches see by themselves.
     let _ = rustix::fs::utimensat(CWD, path, &times, AtFlags::empty());
+}
+
+/// How long the log may be, after whoever waits for the disk anyway and after others: the next to open it, where nobody
+/// holds it open, reads it all.
+const SHORT_LOG: u64 = 1 << 20;
+const LONG_LOG: u64 = 3 << 20;
+
+/// Puts what was written on disk, and works a long log off.
+pub(crate) fn settle(path: &Path, connection: &Connection, sync: bool) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    let length = std::fs::metadata(&name).map_or(0, |log| log.len());
+    if sync && length > 0 {
+        // SQLite locks the file itself and its index, never the log: closing this descriptor drops nothing.
+        std::fs::File::open(&name)?.sync_data()?;
+    }
+    if length > if sync { SHORT_LOG } else { LONG_LOG } {
+        // Emptied: the next to open it does not know how much of it is worked off. Others may be in the way: then they, or
+        // the next, do it.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<(), KvError> {
@@ -103,7 +127,7 @@ fn create(path: &Path) -> Result<(), KvError> {
     }
 }
 
-fn attempt(path: &Path) -> Result<Session, Fault> {
+fn attempt(path: &Path, durability: Durability) -> Result<Session, Fault> {
     let identity = Identity::of(path).ok_or(Fault::Replaced)?;
     // One thread at a time uses the connection, behind our own lock.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -118,7 +142,15 @@ fn attempt(path: &Path) -> Result<Session, Fault> {
     if journal != "wal" {
         return Err(Fault::NoWriteAheadLog);
     }
-    connection.pragma_update(None, "synchronous", "full")?;
+    match durability {
+        Durability::EveryWrite => connection.pragma_update(None, "synchronous", "full")?,
+        Durability::AtTheEnd => {
+            connection.pragma_update(None, "synchronous", "normal")?;
+            // Both would wait for the disk in the middle of a short life; see `settle`.
+            connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+    }
     connection.pragma_update(None, "foreign_keys", false)?;
     // A large import does not leave a large log behind.
     connection.pragma_update(None, "journal_size_limit", 16 * 1024 * 1024)?;

@@ -2,7 +2,8 @@
 //!
 //! Keys, values and rules are those of etcd v2 (`spec/datastore-etcdv2.md`). What must stay true:
 //! - A write is on disk (WAL, `synchronous=FULL`) before it is acknowledged, and its change is in the same
-//!   transaction: neither a kill nor a power cut can part them.
+//!   transaction: neither a kill nor a power cut can part them. A program of one request may ask for
+//!   [`Durability::AtTheEnd`] instead.
 //! - Any number of processes use the file at once. Writes wait for each other, bounded, without blocking the runtime.
 //! - A watch sleeps in the kernel until somebody commits; nothing polls.
 //!
@@ -17,5 +18,5 @@ mod schema;
 mod store;
 mod watch;
 
-pub use store::{Clock, Options, SqliteKv};
+pub use store::{Clock, Durability, Options, SqliteKv};
 pub use watch::SqliteWatch;

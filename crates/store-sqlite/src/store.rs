@@ -27,6 +27,17 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 /// Tells the time of day. Processes that share a file must agree on it, roughly, for values that expire.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
+/// When a write is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Before it is acknowledged.
+    #[default]
+    EveryWrite,
+    /// After [`SqliteKv::settle`], at the latest: for a program that lives for one request and answers at its end. A
+    /// power cut before that takes its last writes back, in reverse order; the end of the process does not.
+    AtTheEnd,
+}
+
 /// How a [`SqliteKv`] behaves.
 #[derive(Clone)]
 pub struct Options {
@@ -36,6 +47,8 @@ pub struct Options {
     pub history: NonZeroU32,
     /// The clock that values expire by. The system's when nothing is said.
     pub clock: Clock,
+    /// When a write is on disk. Before it is acknowledged when nothing is said.
+    pub durability: Durability,
 }
 
 /// A keyspace in a SQLite file.
@@ -59,7 +72,7 @@ impl Default for Options {
         #[expect(clippy::disallowed_methods, reason = "values expire by the clock that all processes share")]
         let clock = Arc::new(SystemTime::now);
         let history = NonZeroU32::new(4096).expect("4096 is not 0");
-        Self { patience: Duration::from_secs(10), history, clock }
+        Self { patience: Duration::from_secs(10), history, clock, durability: Durability::EveryWrite }
     }
 }
 
@@ -90,8 +103,20 @@ impl SqliteKv {
     pub fn open(path: &Path, options: Options) -> Result<Self> {
         let path = std::path::absolute(path)
             .map_err(|error| KvError::Storage(format!("opening datastore {}: {error}", path.display())))?;
-        let session = Mutex::new(file::open(&path, options.patience)?);
+        let session = Mutex::new(file::open(&path, options.patience, options.durability)?);
         Ok(Self { shared: Arc::new(Shared { path, options, session }) })
+    }
+
+    /// Ends the work of a program that opened the datastore with [`Durability::AtTheEnd`]: with `sync` everything that
+    /// it wrote is on disk when this returns. A log that has grown too long for the next one to read is worked off.
+    ///
+    /// # Errors
+    /// [`KvError::Storage`] when the disk failed.
+    pub fn settle(&self, sync: bool) -> Result<()> {
+        let Shared { path, session, .. } = &*self.shared;
+        let session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        file::settle(path, &session.connection, sync)
+            .map_err(|error| KvError::Storage(format!("writing datastore {}: {error}", path.display())))
     }
 
     async fn read<T: Send>(
@@ -280,7 +305,7 @@ impl Shared {
         // A panic (in a visitor) has rolled its transaction back.
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         if Identity::of(&self.path) != Some(session.identity) {
-            *session = file::open(&self.path, self.options.patience)?;
+            *session = file::open(&self.path, self.options.patience, self.options.durability)?;
         }
         Ok(session)
     }

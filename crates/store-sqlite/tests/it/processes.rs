@@ -78,3 +78,25 @@ async fn an_expired_value_is_hidden_while_it_cannot_be_removed() {
     assert_eq!(kv.get("/short").await.unwrap().unwrap().value, "y");
     assert_eq!(kv.list("/kept", &mut |_| {}).await.unwrap().at, revision + 2, "one expiry, one write");
 }
+
+#[tokio::test]
+async fn what_a_brief_life_wrote_is_there_for_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("datastore.db");
+    let brief = || {
+        let options = Options { durability: margay_store_sqlite::Durability::AtTheEnd, ..Options::default() };
+        SqliteKv::open(&file, options).unwrap()
+    };
+    let value = "x".repeat(4096);
+    for life in 0..300 {
+        let kv = brief();
+        kv.put(&format!("/k{life}"), &value, Precondition::None, None).await.unwrap();
+        kv.settle(life % 2 == 0).unwrap();
+    }
+    let log = std::fs::metadata(directory.path().join("datastore.db-wal")).unwrap().len();
+    assert!(log < 8 << 20, "a log is worked off before it grows too long: {log}");
+    let kv = SqliteKv::open(&file, Options::default()).unwrap();
+    for life in 0..300 {
+        assert_eq!(kv.get(&format!("/k{life}")).await.unwrap().unwrap().value, value);
+    }
+}
