@@ -3,6 +3,7 @@
 mod adversary;
 mod adversary_chaos;
 mod adversary_faults;
+mod adversary_giants;
 mod adversary_spoof;
 mod agent;
 mod cases;
