@@ -26,6 +26,8 @@ pub(crate) struct Kernel {
     tables: Monitor,
     deadline: Option<Instant>,
     quarantined: Vec<(String, String)>,
+    /// How many routes there should be, as of the last commit that changed some.
+    routes: usize,
     in_sync: bool,
     /// Felix's rules have been looked for, once ours stood.
     took_over: bool,
@@ -43,6 +45,7 @@ pub(crate) fn open(config: Config, timeout: Duration) -> Result<Kernel, String> 
         tables,
         deadline: None,
         quarantined: Vec::new(),
+        routes: 0,
         in_sync: false,
         took_over: false,
     })
@@ -93,6 +96,10 @@ impl Driver for Kernel {
         if report.quarantine_changed {
             let quarantine = self.dataplane.quarantine();
             self.quarantined = quarantine.into_iter().map(|object| (object.what, object.why)).collect();
+        }
+        if report.requests > 0 {
+            // It walks over all sets, too.
+            self.routes = self.dataplane.sizes().0;
         }
         let committed = self.committed(report, notices);
         if committed.complete && !self.took_over {
@@ -167,7 +174,7 @@ impl Kernel {
                 chains: counts.chains,
                 rules: counts.rules,
                 elements: counts.elements,
-                routes: self.dataplane.sizes().0,
+                routes: self.routes,
             },
             quarantined: self.quarantined.clone(),
             drift: drift_of(&report.drift),
