@@ -134,15 +134,18 @@ impl Node {
         until("the agent", || Path::new("/run/calico/endpoint-status").is_dir());
     }
 
-    /// Starts containerd with an image of busybox.
-    fn start_containerd(&mut self) {
+    /// Starts containerd with an image of busybox, on this host or in the namespace of another.
+    fn start_containerd(&mut self, place: &str) {
+        let folder = self.folder.join(place).display().to_string();
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let conf_dir = if place.is_empty() { "/run/t/net.d".to_owned() } else { format!("{folder}/net.d") };
         let conf = r#"version = 2
-root = "/run/t/root"
-state = "/run/t/state"
+root = "FOLDER/root"
+state = "FOLDER/state"
 [grpc]
-  address = "/run/t/c.sock"
+  address = "FOLDER/c.sock"
 [plugins."io.containerd.internal.v1.opt"]
-  path = "/run/t/opt"
+  path = "FOLDER/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:lab"
   restrict_oom_score_adj = true
@@ -150,16 +153,24 @@ state = "/run/t/state"
     snapshotter = "native"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/run/t/bin"
-    conf_dir = "/run/t/net.d"
+    conf_dir = "CONF_DIR"
 "#;
-        std::fs::write(self.folder.join("containerd.toml"), conf).expect("a configuration");
-        self.start("/usr/bin/containerd", &["-c", "/run/t/containerd.toml"], &[]);
+        let conf = conf.replace("FOLDER", folder.trim_end_matches('/')).replace("CONF_DIR", &conf_dir);
+        let file = format!("{folder}/containerd.toml");
+        std::fs::write(&file, conf).expect("a configuration");
+        if place.is_empty() {
+            self.start("/usr/bin/containerd", &["-c", &file], &[]);
+        } else {
+            let net = format!("--net=/run/netns/{place}");
+            self.start("nsenter", &[&net, "/usr/bin/containerd", "-c", &file], &[]);
+        }
         self.succeed(PYTHON, &[&format!("{PEERS}/image.py"), "/run/t/pause.tar", "localhost/pause:lab"]);
-        let args = ["-a", "/run/t/c.sock", "version"];
+        let socket = format!("{}/c.sock", folder.trim_end_matches('/'));
+        let args = ["-a", &socket, "version"];
         until("containerd", || self.command("ctr", &args).output().is_ok_and(|out| out.status.success()));
         let import = [
             "-a",
-            "/run/t/c.sock",
+            &socket,
             "-n",
             "k8s.io",
             "images",
@@ -172,8 +183,13 @@ state = "/run/t/state"
     }
 
     fn cri(&self, args: &[&str]) -> Value {
-        let script = format!("{PEERS}/cri.py");
-        let said = self.succeed(PYTHON, &[&[script.as_str(), "/run/t/c.sock"], args].concat());
+        self.cri_of("", args)
+    }
+
+    fn cri_of(&self, place: &str, args: &[&str]) -> Value {
+        let (script, socket) =
+            (format!("{PEERS}/cri.py"), self.folder.join(place).join("c.sock").display().to_string());
+        let said = self.succeed(PYTHON, &[&[script.as_str(), &socket], args].concat());
         serde_json::from_str(&said).expect("JSON")
     }
 
@@ -219,7 +235,7 @@ fn pods_of_containerd_talk_until_a_policy_forbids_it() {
     }
     let mut node = Node::new();
     node.start_agent();
-    node.start_containerd();
+    node.start_containerd("");
     let (client, server) = (node.cri(&["run", "client"]), node.cri(&["run", "server", "30080:8080"]));
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let (client_id, address) = (text(&client["container"]), text(&server["address"]));
@@ -240,13 +256,59 @@ fn pods_of_containerd_talk_until_a_policy_forbids_it() {
 }
 
 #[test]
+fn pods_of_two_nodes_reach_each_other() {
+    let needs = ["/usr/bin/containerd", "/usr/sbin/runc", "/bin/busybox", "/usr/lib/cni/portmap", PYTHON];
+    if !installed(&needs) || !enclosed("cni::runtimes::pods_of_two_nodes_reach_each_other") {
+        return;
+    }
+    let mut node = Node::new();
+    shell(
+        "ip netns add n1; ip netns add n2; ip link add up0 netns n1 type veth peer name up0 netns n2
+         for n in 1 2; do
+           ip -n n$n link set lo up; ip -n n$n link set up0 up; ip -n n$n addr add 172.18.0.$n/24 dev up0
+           ip -n n$n route add default via 172.18.0.$((3 - n))
+           ip netns exec n$n sysctl -qw net.ipv4.ip_forward=1
+         done",
+    );
+    let list = std::fs::read_to_string("/run/t/net.d/10-calico.conflist").expect("the configuration");
+    for name in ["n1", "n2"] {
+        let folder = node.folder.join(name).join("net.d");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("10-calico.conflist"), list.replace("\"h1\"", &format!("\"{name}\"")))
+            .expect("a configuration");
+        node.start_containerd(name);
+    }
+    // Each knows the way to the other's block by its default route.
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let (one, two) = (node.cri_of("n1", &["run", "one"]), node.cri_of("n2", &["run", "two"]));
+    let block = |address: &str| {
+        let last: u8 = address.rsplit('.').next().and_then(|part| part.parse().ok()).expect("an address");
+        last / 64
+    };
+    let (first, second) = (text(&one["address"]), text(&two["address"]));
+    assert_ne!(block(&first), block(&second), "each node has a block of its own");
+    for (place, pod, other) in [("n1", &one, &second), ("n2", &two, &first)] {
+        let answer =
+            node.cri_of(place, &["exec", &text(&pod["container"]), "ping", "-c", "1", "-W", "2", other]);
+        assert_eq!(answer["exit"], 0, "{place} to {other}: {answer}");
+    }
+    node.cri_of("n1", &["stop", &text(&one["sandbox"])]);
+    node.cri_of("n2", &["stop", &text(&two["sandbox"])]);
+    for name in ["n1", "n2"] {
+        let left = routes(&["-n", name]);
+        assert!(left.iter().all(|route| !route.starts_with("10.65.")), "{name}: {left:?}");
+    }
+    node.assert_clean();
+}
+
+#[test]
 fn a_container_of_ctr_is_joined_and_gone() {
     let needs = ["/usr/bin/containerd", "/usr/bin/ctr", "/usr/sbin/runc", "/bin/busybox", PYTHON];
     if !installed(&needs) || !enclosed("cni::runtimes::a_container_of_ctr_is_joined_and_gone") {
         return;
     }
     let mut node = Node::new();
-    node.start_containerd();
+    node.start_containerd("");
     node.make_rootfs();
     // The client runs the plugins itself, from fixed places.
     let script = "mkdir -p /etc/cni/net.d /opt/cni/bin
