@@ -156,6 +156,7 @@ impl Addition<'_, '_> {
         }
         gates::wait(&self.call.conf.readiness_gates, self.call.end)?;
         let wishes = self.wishes()?;
+        self.subject.identity.check(&wishes.labels)?;
         let netns = self.subject.attachment.netns.clone().unwrap_or_default();
         let netns = wire::open_netns(&netns)?;
         let mut host = wire::open_host()?;
@@ -249,10 +250,12 @@ impl Addition<'_, '_> {
         self.subject.attachment.netns.as_deref().map(|path| path.display().to_string()).unwrap_or_default()
     }
 
-    /// What the pod's annotations ask for, where they count.
+    /// What the pod's annotations ask for, where they count; the labels of other containers.
     fn wishes(&mut self) -> Result<Pod> {
         let Workload::Pod { namespace, name } = &self.subject.identity.workload else {
-            return Ok(Pod::default());
+            let log = &mut self.call.log;
+            let labels = sanitise_labels(&self.call.conf.mesos_labels, &mut |text| log.warning(text));
+            return Ok(Pod { labels, ..Pod::default() });
         };
         if self.call.conf.policy.kind != "k8s" {
             return Ok(Pod::default());
@@ -393,22 +396,14 @@ impl Addition<'_, '_> {
             record::make_profile(&self.store, &self.call.conf.name, self.is_pod()).await?;
         }
         self.call.faults.pass("add-profiled")?;
-        let labels = self.labels(pod);
+        let labels = &pod.labels;
         let profile = pod.profile.clone().unwrap_or_else(|| self.call.conf.name.clone());
         let change = |previous: Option<WorkloadEndpoint>| {
-            Some(endpoint(previous, &identity, attached, addresses, &profile, &labels, &pod.wishes.floating))
+            Some(endpoint(previous, &identity, attached, addresses, &profile, labels, &pod.wishes.floating))
         };
         let expected = seen.endpoints.iter().any(|known| known.metadata.name == identity.ifname.as_str());
         record::write(&self.store, &identity, expected, change, &mut self.undo.written).await?;
         self.call.faults.pass("add-recorded")
-    }
-
-    fn labels(&mut self, pod: &Pod) -> BTreeMap<String, String> {
-        if self.is_pod() {
-            return pod.labels.clone();
-        }
-        let log = &mut self.call.log;
-        sanitise_labels(&self.call.conf.mesos_labels, &mut |text| log.warning(text))
     }
 
     fn wait_for_policy(&mut self, attached: &Attached, addresses: &[Cidr]) {
@@ -482,7 +477,7 @@ fn endpoint(
     endpoint
 }
 
-/// What is known of a pod.
+/// What is known of a pod, or of another container.
 #[derive(Debug, Default)]
 struct Pod {
     wishes: Wishes,

@@ -33,14 +33,20 @@ impl Wanted {
     /// A pool is none.
     pub(crate) fn new(conf: &NetConf, identity: &Identity, asked: Vec<Ip>, now: SystemTime) -> Result<Self> {
         let ipam = &conf.ipam;
+        // An address in particular comes from whichever pool it is in. Else a mistake counts in either list.
+        let pools = |texts: &[String], version| {
+            if asked.is_empty() { pools(texts, version) } else { Ok(Vec::new()) }
+        };
+        let (v4_pools, v6_pools) =
+            (pools(&ipam.ipv4_pools, IpVersion::V4)?, pools(&ipam.ipv6_pools, IpVersion::V6)?);
         Ok(Self {
             asked,
             request: Request {
                 host: identity.node.clone(),
                 v4: usize::from(ipam.assign_ipv4),
                 v6: usize::from(ipam.assign_ipv6),
-                v4_pools: pools(&ipam.ipv4_pools, IpVersion::V4)?,
-                v6_pools: if ipam.assign_ipv6 { pools(&ipam.ipv6_pools, IpVersion::V6)? } else { Vec::new() },
+                v4_pools,
+                v6_pools,
                 owner: owner(conf, identity, now),
             },
         })

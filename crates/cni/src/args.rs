@@ -32,12 +32,27 @@ impl Args {
     /// # Errors
     /// A pair is none, a value cannot be understood, or a key is unknown and `IgnoreUnknown` says no.
     pub fn parse(text: &str) -> Result<Self> {
+        // Prepended by us, so that only a later pair can switch it off.
+        Self::parse_as(text, true, true)
+    }
+
+    /// As [`Args::parse`], where nobody has said yet that unknown keys do not matter: whoever calls an IPAM plugin says
+    /// so itself. Assigning knows `IP` alone, releasing also those of pods.
+    ///
+    /// # Errors
+    /// As [`Args::parse`].
+    pub fn parse_as_ipam(text: &str, assigning: bool) -> Result<Self> {
+        Self::parse_as(text, false, !assigning)
+    }
+
+    fn parse_as(text: &str, ignore_unknown: bool, knows_pods: bool) -> Result<Self> {
         let mut args = Self::default();
         let mut unknown = Vec::new();
-        // Prepended by us, so that only a later pair can switch it off.
-        let mut ignore_unknown = true;
-        for pair in pairs(text)? {
-            let (key, value) = pair;
+        let mut ignore_unknown = ignore_unknown;
+        for (key, value) in pairs(text)? {
+            if !knows_pods && !matches!(key, "IgnoreUnknown" | "IP") {
+                unknown.push(format!("\"{key}={value}\""));
+            }
             match key {
                 "IgnoreUnknown" => ignore_unknown = parse_bool(value)?,
                 "K8S_POD_NAMESPACE" => value.clone_into(&mut args.pod_namespace),
@@ -45,8 +60,9 @@ impl Args {
                 "K8S_POD_UID" => value.clone_into(&mut args.pod_uid),
                 "K8S_POD_INFRA_CONTAINER_ID" => {}
                 "IP" => args.ip = optional(value, "IP")?,
-                "MAC" => args.mac = optional(value, "MAC")?,
-                _ => unknown.push(format!("\"{key}={value}\"")),
+                "MAC" if knows_pods => args.mac = optional(value, "MAC")?,
+                _ if knows_pods => unknown.push(format!("\"{key}={value}\"")),
+                _ => {}
             }
         }
         if !unknown.is_empty() && !ignore_unknown {
@@ -98,11 +114,11 @@ fn optional<T: std::str::FromStr<Err: std::fmt::Display>>(value: &str, key: &str
     value.parse().map(Some).map_err(wrong)
 }
 
-/// True and false as Go's `strconv.ParseBool` and the CNI library read them.
+/// True and false as the CNI library reads them.
 fn parse_bool(value: &str) -> Result<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+    match value.to_lowercase().as_str() {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
         _ => Err(refuse(format!("ARGS: error parsing value of pair \"IgnoreUnknown={value}\""))),
     }
 }
@@ -151,6 +167,32 @@ mod tests {
         assert_eq!(refused("IgnoreUnknown=0;Foo=bar"), "ARGS: unknown args [\"Foo=bar\"]");
         assert!(refused("IgnoreUnknown=perhaps").contains("IgnoreUnknown"));
         assert!(refused("IP=nowhere").starts_with("ARGS: error parsing value of pair \"IP=nowhere\""));
+    }
+
+    #[test]
+    fn ignore_unknown_is_a_word_in_any_case_or_a_digit() {
+        for yes in ["1", "true", "tRuE"] {
+            assert!(Args::parse_as_ipam(&format!("IgnoreUnknown={yes};Foo=bar"), true).is_ok(), "{yes}");
+        }
+        for odd in ["t", "T", "f", "yes", ""] {
+            assert!(
+                refused(&format!("IgnoreUnknown={odd}")).contains("error parsing value of pair"),
+                "{odd}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_ipam_plugin_knows_less_and_ignores_nothing_by_itself() {
+        let pod = "K8S_POD_NAMESPACE=n;K8S_POD_NAME=p";
+        let refused = |text, assigning| Args::parse_as_ipam(text, assigning).unwrap_err().msg;
+        assert_eq!(refused(pod, true), "ARGS: unknown args [\"K8S_POD_NAMESPACE=n\" \"K8S_POD_NAME=p\"]");
+        assert_eq!(Args::parse_as_ipam(pod, false).unwrap().pod_name, "p");
+        assert_eq!(refused("FOO=1", false), "ARGS: unknown args [\"FOO=1\"]");
+        let ignored = format!("{pod};Foo=bar;IP=10.0.0.1;IgnoreUnknown=1");
+        assert!(Args::parse_as_ipam(&ignored, true).unwrap().ip.is_some());
+        assert_eq!(refused("IP=10.0.0.1;", true), "ARGS: invalid pair \"\"");
+        assert_eq!(Args::parse_as_ipam("", true).unwrap(), Args::default());
     }
 
     #[test]

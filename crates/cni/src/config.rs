@@ -235,6 +235,9 @@ impl NetConf {
         let runtime = root.section(reader, "runtimeConfig");
         let arguments = root.section(reader, "args");
         let mesos = arguments.section(reader, "org.apache.mesos").section(reader, "network_info");
+        // Nothing asks for these, but text they are.
+        root.text(reader, "type");
+        mesos.text(reader, "name");
         let by_runtime = runtime.addresses(reader, "ips");
         let by_arguments = arguments.section(reader, "cni").addresses(reader, "ips");
         Self {
@@ -377,6 +380,7 @@ impl PolicyConf {
 impl IpamConf {
     fn read(reader: &mut reader::Reader, root: &Section<'_>) -> Self {
         let ipam = root.section(reader, "ipam");
+        ipam.text(reader, "name");
         Self {
             present: ipam.is_present(),
             kind: ipam.text(reader, "type"),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use margay_model::Key;
+use margay_model::v1::WorkloadEndpoint;
+use margay_model::validate::{Scope, upstream_text, validate};
+use margay_model::{Key, Resource};
 use margay_net::IfName;
 use sha1::{Digest as _, Sha1};
 
@@ -97,6 +99,26 @@ impl Identity {
         match self.workload {
             Workload::Pod { .. } => self.container.as_str(),
             Workload::Container(_) => "",
+        }
+    }
+
+    /// Refuses identifiers and labels that no endpoint may have: whoever reads the record could not write it again.
+    ///
+    /// # Errors
+    /// The first of them that is wrong, or all, in upstream's words.
+    pub(crate) fn check(&self, labels: &BTreeMap<String, String>) -> Result<()> {
+        let mut endpoint = WorkloadEndpoint::default();
+        let metadata = &mut endpoint.metadata;
+        metadata.name = self.ifname.to_string();
+        metadata.workload = self.workload.id();
+        self.workload.orchestrator().clone_into(&mut metadata.orchestrator);
+        metadata.node.clone_from(&self.node);
+        self.active_instance().clone_into(&mut metadata.active_instance_id);
+        metadata.labels.clone_from(labels);
+        let findings = validate(&Resource::WorkloadEndpoint(Box::new(endpoint)), Scope::Metadata);
+        match upstream_text(&findings) {
+            Some(text) => Err(Failure::new(Code::CONFIG, text.trim_end())),
+            None => Ok(()),
         }
     }
 

@@ -111,8 +111,7 @@ fn perform(invocation: &mut Invocation<'_>, verb: Verb, stdin: &[u8]) -> Result<
 
 fn add(call: &mut Call<'_>) -> Result<Value> {
     let identity = identity(call)?;
-    // Whoever calls us says itself whether we may meet keys that we do not know.
-    let args = Args::parse(format!("IgnoreUnknown=0;{}", call.arguments).trim_end_matches(';'))?;
+    let args = Args::parse_as_ipam(&call.arguments, true)?;
     let asked = match call.conf.asked_ips.is_empty() {
         true => args.ip.into_iter().collect(),
         false => call.conf.asked_ips.clone(),
@@ -183,16 +182,18 @@ fn result(addresses: &[Cidr], version: SpecVersion) -> Result<Value> {
 
 // === DEL ===
 
-/// Releases what the container holds; nothing to release is no failure, and arguments never are one.
+/// Releases what the container holds; nothing to release is no failure. Arguments that cannot be understood are one, but
+/// keep nothing from being released.
 fn del(call: &mut Call<'_>) -> Result<()> {
     let identity = identity(call)?;
+    let understood = Args::parse_as_ipam(&call.arguments, false).map(|_| ());
     let store = open(call)?;
     let _lock = lock_host(call);
     let handle = call.conf.handle(&identity.container);
     let released = within(call, release(&store, &identity, &handle))??;
     let texts: Vec<String> = released.iter().map(ToString::to_string).collect();
     call.log.info(&format!("released addresses [{}]", texts.join(" ")));
-    Ok(())
+    understood
 }
 
 async fn release(store: &AnyStore, identity: &Identity, handle: &str) -> Result<Vec<Ip>> {

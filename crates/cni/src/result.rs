@@ -143,9 +143,12 @@ impl Assigned {
             Err(error) if error.is_eof() => return Err(refuse("unexpected end of JSON input".to_owned())),
             Err(error) => return Err(refuse(format!("the IPAM plugin's answer is no JSON: {error}"))),
         };
-        let address = |value: Option<&Value>| match value.and_then(Value::as_str).map(str::parse::<Cidr>) {
-            Some(Ok(address)) => Ok(address),
-            Some(Err(error)) => Err(refuse(error.to_string())),
+        let address = |value: Option<&Value>| match value.and_then(Value::as_str) {
+            // With its prefix length, as the CNI library wants it.
+            Some(text) => match text.parse::<Cidr>() {
+                Ok(address) if text.contains('/') => Ok(address),
+                _ => Err(refuse(format!("invalid CIDR address: {text}"))),
+            },
             None => Err(refuse("an address of the IPAM plugin's answer is no text".to_owned())),
         };
         let mut addresses = Vec::new();

@@ -97,9 +97,14 @@ fn is_sibling(alias: Option<&str>, identity: &Identity) -> bool {
         .is_some_and(|(owner, ifname)| is_of(owner, identity) && ifname != identity.ifname.as_str())
 }
 
-/// True when an alias names the same interface of the same container, in whichever network.
+/// True when an alias names an interface of the same container, in whichever network.
 fn is_same_container(alias: &str, identity: &Identity) -> bool {
     alias.rsplit_once('/').is_some_and(|(owner, _)| is_of(owner, identity))
+}
+
+/// True when an alias names the same interface of the same container, in whichever network.
+fn is_same_interface(alias: &str, identity: &Identity) -> bool {
+    is_same_container(alias, identity) && !is_sibling(Some(alias), identity)
 }
 
 fn is_of(owner: &str, identity: &Identity) -> bool {
@@ -129,15 +134,28 @@ pub(crate) fn unwire(call: &mut Call<'_>, subject: &Subject) -> Result<()> {
     // The second name is of this interface alone.
     detach(call, &mut host, &end(identity.second_host_interface(), None))?;
     let faults = call.faults.clone();
-    detach_with(call, &mut host, &end(identity.host_interface(), netns), &faults)
+    let kept_for = detach_with(call, &mut host, &end(identity.host_interface(), netns), &faults)?;
+    // The container joined another network first, and this one by name alone: one interface, one endpoint for both.
+    match kept_for.filter(|other| is_same_interface(other, identity)) {
+        Some(other) => {
+            detach(call, &mut host, &Detach { owner: other, ..end(identity.host_interface(), None) })
+                .map(|_| ())
+        }
+        None => Ok(()),
+    }
 }
 
-/// Takes one interface away.
-pub(crate) fn detach(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach) -> Result<()> {
+/// Takes one interface away; the answer names the owner for whom it stays.
+pub(crate) fn detach(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach) -> Result<Option<String>> {
     detach_with(call, host, end, &Faults::default())
 }
 
-fn detach_with(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach, faults: &Faults) -> Result<()> {
+fn detach_with(
+    call: &mut Call<'_>,
+    host: &mut LiveHost,
+    end: &Detach,
+    faults: &Faults,
+) -> Result<Option<String>> {
     let mut after = |step: Step| faults.pass(step.name()).map_err(|_| Interrupted);
     let detached = margay_wiring::detach(host, end, &mut after);
     if let Some(other) = &detached.kept_for {
@@ -148,7 +166,7 @@ fn detach_with(call: &mut Call<'_>, host: &mut LiveHost, end: &Detach, faults: &
     }
     let failures: Vec<String> = detached.failures.iter().map(|failure| chain(failure)).collect();
     if failures.is_empty() {
-        return Ok(());
+        return Ok(detached.kept_for);
     }
     Err(Failure::new(
         Code::KERNEL,
@@ -209,7 +227,7 @@ pub(crate) fn failure(failure: &AttachFailure) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_same_container, is_sibling, owner_text, parse_owner};
+    use super::{is_same_container, is_same_interface, is_sibling, owner_text, parse_owner};
     use crate::args::Args;
     use crate::identity::{Identity, Workload};
     use crate::request::ContainerId;
@@ -247,6 +265,7 @@ mod tests {
         ] {
             assert_eq!(is_sibling(Some(alias), &identity), sibling, "{alias}");
             assert_eq!(is_same_container(alias, &identity), same, "{alias}");
+            assert_eq!(is_same_interface(alias, &identity), same && !sibling, "{alias}");
         }
     }
 }

@@ -40,14 +40,8 @@ impl NetConf {
         let says_where_etcd_is = !store.etcd_endpoints.is_empty() || !store.etcd_authority.is_empty();
         let kind = match store.datastore_type.as_str() {
             "" if !store.sqlite_path.is_empty() && !says_where_etcd_is => "sqlite",
-            "" if says_where_etcd_is => "etcdv2",
             kind => kind,
         };
-        if !store.etcd_authority.is_empty() && store.etcd_endpoints.is_empty() {
-            // Endpoints of the environment would win over the authority that the configuration names.
-            env.remove("CALICO_ETCD_ENDPOINTS");
-            env.remove("ETCD_ENDPOINTS");
-        }
         for (variable, text) in [
             ("DATASTORE_TYPE", kind),
             ("ETCD_ENDPOINTS", &store.etcd_endpoints),

@@ -59,6 +59,22 @@ fn every_fault_is_named_and_no_value_shown() {
 }
 
 #[test]
+fn what_nothing_asks_for_has_its_kind_too() {
+    for (text, place) in [
+        (r#"{"name":"n","type":5}"#, "/type"),
+        (r#"{"name":"n","ipam":{"Name":5}}"#, "/ipam/name"),
+        (
+            r#"{"name":"n","args":{"org.apache.mesos":{"network_info":{"name":5}}}}"#,
+            "/args/org.apache.mesos/",
+        ),
+    ] {
+        let (code, msg, _) = refused(text);
+        assert_eq!(code, 7);
+        assert!(msg.starts_with(&format!("failed to load netconf: {place}")), "{msg}");
+    }
+}
+
+#[test]
 fn what_is_no_object_is_refused() {
     for text in ["[]", "", "{", "7", "\"x\""] {
         let (code, msg, _) = refused(text);
@@ -131,7 +147,10 @@ fn the_configuration_wins_over_the_environment() {
     assert_eq!(by_env.etcd.urls(), ["http://b:1"]);
     assert_eq!(settings(&silent, &[]).etcd.urls(), ["http://127.0.0.1:2379"]);
     let authority = json!({ "name": "n", "etcd_authority": "localhost:7", "etcd_scheme": "http" });
-    assert_eq!(settings(&authority, &[("ETCD_ENDPOINTS", "http://b:1")]).etcd.urls(), ["http://localhost:7"]);
+    assert_eq!(settings(&authority, &[("ETCD_AUTHORITY", "c:1")]).etcd.urls(), ["http://localhost:7"]);
+    // Member by member: endpoints win over an authority, wherever each is said.
+    assert_eq!(settings(&authority, &[("ETCD_ENDPOINTS", "http://b:1")]).etcd.urls(), ["http://b:1"]);
+    assert_eq!(settings(&named, &[("DATASTORE_TYPE", "kubernetes")]).datastore, DatastoreKind::Kubernetes);
 }
 
 #[test]

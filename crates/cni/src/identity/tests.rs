@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Identity, Workload, node_name, sanitise, sanitise_labels};
@@ -47,6 +49,29 @@ fn one_pod_name_alone_makes_no_pod() {
     let pod = pod("default", "p");
     assert_eq!(pod.active_instance(), "abc");
     assert_eq!(pod.key().path(), "/calico/v1/host/h1/workload/k8s/default.p/endpoint/eth0");
+}
+
+#[test]
+fn what_no_endpoint_may_be_called_is_refused() {
+    let labels = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let good = identity("", &"c".repeat(128));
+    assert_eq!(good.check(&labels("a.b/c", "")), Ok(()));
+    assert_eq!(pod("default", "p.1").check(&BTreeMap::new()), Ok(()));
+    let named = |node: &str, ifname: &str| Identity {
+        node: node.to_owned(),
+        ifname: ifname.parse().unwrap(),
+        ..identity("", "c1")
+    };
+    for (identity, labels, part) in [
+        (identity("", &"c".repeat(129)), BTreeMap::new(), "workload = 'ccc"),
+        (named("h 1", "eth0"), BTreeMap::new(), "error with field node = 'h 1'"),
+        (named("h1", "ü"), BTreeMap::new(), "error with field name = 'ü'"),
+        (good.clone(), labels("", "x"), "labels = 'map[:x]'"),
+        (good.clone(), labels("x", &"v".repeat(64)), "labels = 'map[x:vvv"),
+    ] {
+        let failure = identity.check(&labels).unwrap_err();
+        assert!(failure.code.0 == 7 && failure.msg.contains(part), "{failure:?}");
+    }
 }
 
 #[test]

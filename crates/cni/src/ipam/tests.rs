@@ -199,8 +199,11 @@ fn an_address_may_be_asked_for() {
     assert_eq!(failed(&add("c2", "IP=10.9.0.4")), "The provided IP address is not in a configured pool");
     assert_eq!(failed(&add("c2", "Foo=bar")), "ARGS: unknown args [\"Foo=bar\"]");
     assert_eq!(failed(&add("c2", "Foo")), "ARGS: invalid pair \"Foo\"");
-    assert_eq!(host.call("DEL", "c1", "Foo", &conf).exit, 0);
-    assert_eq!(add("c2", "IP=10.65.0.4").exit, 0);
+    assert_eq!(failed(&host.call("DEL", "c1", "Foo", &conf)), "ARGS: invalid pair \"Foo\"");
+    assert_eq!(add("c2", "IP=10.65.0.4").exit, 0, "released all the same");
+    let mut odd_pools = conf.clone();
+    odd_pools["ipam"]["ipv4_pools"] = json!(["junk"]);
+    assert_eq!(host.call("ADD", "c4", "IP=10.65.0.10", &odd_pools).exit, 0, "pools do not count");
     let mut wished = conf.clone();
     wished["runtimeConfig"] = json!({ "ips": ["10.65.0.9"] });
     let got = host.call("ADD", "c3", "IP=10.65.0.8", &wished);
@@ -220,6 +223,12 @@ fn pools_that_are_none_are_refused() {
         assert_eq!(told(json!({ "ipv4_pools": [text] })), expected);
     }
     assert_eq!(told(json!({"ipv4_pools":["fd80::/64"]})), "\"fd80::\" isn't a IPv4 address");
+    let unused = json!({"ipv6_pools":["10.65.0.0/26"]});
+    assert_eq!(
+        told(unused),
+        "\"10.65.0.0\" isn't a IPv6 address",
+        "a mistake counts where nothing is assigned"
+    );
     assert_eq!(told(json!({"assign_ipv6":"true"})), "No configured Calico pools");
     assert_eq!(host.add("c2", &json!({"ipv4_pools":["10.65.0.7/26"],"ipv6_pools":["fd99::/122"]})).exit, 0);
 }

@@ -76,7 +76,13 @@ fn the_answer_of_an_ipam_plugin_has_the_shape_of_the_version() {
 #[test]
 fn a_broken_answer_is_refused() {
     assert_eq!(Assigned::parse(b"\n", SpecVersion::V031).unwrap_err().msg, "unexpected end of JSON input");
-    for text in [&b"[]"[..], b"nonsense", br#"{"ips":[{"address":"x"}]}"#, br#"{"ips":[{}]}"#] {
+    for text in [
+        &b"[]"[..],
+        b"nonsense",
+        br#"{"ips":[{"address":"x"}]}"#,
+        br#"{"ips":[{"address":"10.80.0.5"}]}"#,
+        br#"{"ips":[{}]}"#,
+    ] {
         assert_eq!(Assigned::parse(text, SpecVersion::V031).unwrap_err().code.0, 6);
     }
 }
