@@ -13,7 +13,7 @@ const HOST: Host<'static> = Host { name: "node1", exists: &exists };
 
 /// What exists depends on nothing but the path.
 fn exists(path: &Path) -> bool {
-    path.as_os_str().len() % 2 == 0
+    path.as_os_str().len().is_multiple_of(2)
 }
 
 /// A file; variables `NAME=VALUE`; values of the datastore, those of all hosts with `*` in front; with NUL between.
