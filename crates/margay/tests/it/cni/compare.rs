@@ -40,7 +40,7 @@ pub(crate) fn differences(
     // Whatever stands below a place that differs, differs too.
     let above = |path: &str, pattern: &[u8]| {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-        ends.into_iter().any(|end| glob(pattern, path[..end].as_bytes()))
+        ends.into_iter().any(|end| glob(pattern, &path.as_bytes()[..end]))
     };
     let excused = |path: &str| ours.iter().any(|ours| above(path, ours.path.as_bytes()));
     all.retain(|(path, _)| !excused(path));

@@ -175,7 +175,7 @@ impl Stage {
         let mut env: BTreeMap<String, String> =
             step.env.iter().map(|(name, value)| (name.clone(), self.filled(value))).collect();
         if let Some(netns) = env.get("CNI_NETNS").and_then(|path| path.strip_prefix("/var/run/netns/")) {
-            self.host.container(&netns.to_owned());
+            self.host.container(netns);
         }
         env.entry("HOME".to_owned()).or_insert_with(|| self.host.folder().display().to_string());
         let stdin = self.configured(&step.stdin);
