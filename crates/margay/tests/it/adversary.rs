@@ -121,11 +121,13 @@ fn play(lab: &Lab, settings: usize, seeds: Range<u64>) {
 /// Whether the packet arrives, and is answered where that counts.
 fn expected(world: &World, text: &str) -> bool {
     // Towards a workload leads a route only while the record that owns its interface has the address.
-    let to = text.split(['>', ' ', '@']).nth(1).expect("FROM>TO");
-    if let Some(number) = to.strip_prefix('W')
-        && !chaos::is_routed(world, number.parse().expect("a number"), text.contains(" v6"))
-    {
-        return false;
+    let probe: Probe = text.parse().expect("a probe");
+    if let Some(number) = probe.to.strip_prefix('W') {
+        let own = if probe.v6 { format!("fd65::1{number}") } else { format!("10.65.0.1{number}") };
+        let at = probe.at.unwrap_or_else(|| own.parse().expect("an address"));
+        if !chaos::is_routed(world, number.parse().expect("a number"), at) {
+            return false;
+        }
     }
     paper::Probe::parse(text).play(world).0
 }

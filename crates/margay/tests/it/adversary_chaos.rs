@@ -1,6 +1,7 @@
 //! Records that somebody wrote who is careless, or means harm.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use margay_policy::evaluate::World;
 use margay_testkit::policy_world::Choices;
@@ -67,16 +68,17 @@ const V6_NETS: [&str; 8] =
 /// Values that are none of the records that stand there.
 const NOISE: [&str; 8] = ["", "null", "7", "[]", "\"text\"", "{\"selector\":", "{}", "[null]"];
 
-/// True when the address of a workload is routed to it: the record that owns its interface has it and is active.
-pub(crate) fn is_routed(world: &World, number: usize, v6: bool) -> bool {
-    let address = if v6 { format!("fd65::1{number}") } else { format!("10.65.0.1{number}") };
-    let address: std::net::IpAddr = address.parse().expect("an address");
+/// True when an address leads to a workload: the record that owns its interface is active and has it, as its own or as a
+/// floating one.
+pub(crate) fn is_routed(world: &World, number: usize, address: IpAddr) -> bool {
     let interface = format!("cali{number}").parse().expect("an interface");
     let local = world.records.workloads.iter().filter(|((host, _), _)| *host == world.host);
     let mut owners = local.filter(|(_, workload)| workload.interface == interface);
-    owners
-        .next()
-        .is_some_and(|(_, owner)| owner.active && owner.nets.iter().any(|net| net.contains_ip(address)))
+    owners.next().is_some_and(|(_, owner)| {
+        owner.active
+            && (owner.nets.iter().any(|net| net.contains_ip(address))
+                || owner.nats.iter().any(|nat| nat.external == address))
+    })
 }
 
 // === impl Chaos ===
@@ -496,13 +498,10 @@ impl Chaos {
                 && !v6
                 && self.one_in(6)
             {
-                // Floating addresses lead somewhere only while the record says so.
-                let number: usize = number.parse().expect("a number");
-                let external = format!("10.67.0.{number}").parse().expect("an address");
-                let internal = format!("10.65.0.1{number}").parse().expect("an address");
-                let asked = margay_policy::evaluate::Packet::ping(internal, external);
-                if is_routed(world, number, false) && world.translate(&asked).destination == internal {
-                    at = format!("@10.67.0.{number}");
+                let external = format!("10.67.0.{number}");
+                let number = number.parse().expect("a number");
+                if is_routed(world, number, external.parse().expect("an address")) {
+                    at = format!("@{external}");
                 }
             }
             let port = self.choices.of(&PORTS);

@@ -17,8 +17,38 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const OPEN: &str = r#"{"inbound_rules":[{"action":"allow"}],"outbound_rules":[{"action":"allow"}]}"#;
 const READY: &str = "/calico/v1/Ready";
 
-/// What is forbidden whatever else is written: W2 reaches nobody, nobody reaches the host.
-const FORBIDDEN: [&str; 5] = ["W2>W1 tcp:80", "W2>W0 udp:80", "W2>X icmp", "W0>h1 tcp:80", "W2>W1 v6 tcp:80"];
+/// What is forbidden whatever else is written: W2 reaches nobody, nobody reaches the host, nobody borrows a source.
+const FORBIDDEN: [&str; 8] = [
+    "W2>W1 tcp:80",
+    "W2>W0 udp:80",
+    "W2>X icmp",
+    "W0>h1 tcp:80",
+    "W2>W1 v6 tcp:80",
+    "X>h1 tcp:81",
+    "X>h1 v6 udp:81",
+    "W2>W1 udp:81 src=10.65.0.10",
+];
+
+/// The host endpoint on the way to X, written in several ways that mean the same there.
+const HOST_ENDPOINTS: [&str; 4] = [
+    r#"{"name":"eth0"}"#,
+    r#"{"expected_ipv4_addrs":["172.17.0.2"],"profile_ids":[]}"#,
+    r#"{"name":"eth0","expected_ipv4_addrs":["192.168.77.2"],"labels":{"h":"1"}}"#,
+    r#"{"expected_ipv6_addrs":["fd17::2"]}"#,
+];
+
+/// Parameters that change how things are done, and values of them.
+const PARAMETERS: [(&str, [&str; 2]); 9] = [
+    ("InterfacePrefix", ["cali,tap", "cali"]),
+    ("IptablesMarkMask", ["0xff00", "0xff000000"]),
+    ("FailsafeInboundHostPorts", ["tcp:22,tcp:2222", "none"]),
+    ("LogPrefix", ["a", "b"]),
+    ("DisableConntrackInvalidCheck", ["true", "false"]),
+    ("IpInIpEnabled", ["true", "false"]),
+    ("DefaultEndpointToHostAction", ["DROP", "drop"]),
+    ("DeviceRouteProtocol", ["3", "80"]),
+    ("ClusterType", ["OpenStack", "k8s"]),
+];
 
 /// A random sequence of writes and faults; every state allows W0 → W1 on ports 7777 and 7778 and forbids [`FORBIDDEN`].
 struct Story {
@@ -38,6 +68,9 @@ impl Story {
             "/calico/v1/policy/tier/default/policy/a-closed",
             r#"{"selector":"n == '2'","order":-1,"inbound_rules":[{"action":"allow"}],"outbound_rules":[{"action":"deny"}]}"#,
         );
+        for endpoint in ["e0", "e1"] {
+            etcd.put(&format!("/calico/v1/host/h1/endpoint/{endpoint}"), HOST_ENDPOINTS[0]);
+        }
         etcd.put(READY, "true");
     }
 
@@ -45,7 +78,23 @@ impl Story {
     fn write(&mut self, etcd: &Etcd, lab: &Lab) {
         let number = self.choices.below(4);
         let policy = format!("/calico/v1/policy/tier/default/policy/p{number}");
-        match self.choices.below(6) {
+        match self.choices.below(8) {
+            6 => {
+                let endpoint = self.choices.of(&["e0", "e1"]);
+                etcd.put(
+                    &format!("/calico/v1/host/h1/endpoint/{endpoint}"),
+                    self.choices.of(&HOST_ENDPOINTS),
+                );
+            }
+            7 => {
+                let (name, values) = self.choices.of(&PARAMETERS);
+                let key = format!("/calico/v1/config/{name}");
+                if self.choices.percent(70) {
+                    etcd.put(&key, self.choices.of(&values))
+                } else {
+                    etcd.delete(&key)
+                }
+            }
             0 => etcd.delete(&policy),
             1 => {
                 let workload = self.choices.below(3);
@@ -73,7 +122,7 @@ impl Story {
                 let other = self.choices.of(&["l == 'x'", "has(l)", "n == '1'", "l == 'y'"]);
                 let port = self.choices.of(&[80, 81, 443]);
                 let value = format!(
-                    r#"{{"selector":"{selector}","order":{number},"inbound_rules":[{{"action":"allow","protocol":"tcp","dst_ports":["7777:7778"]}},{{"action":"{action}","protocol":"tcp","src_selector":"{other}","dst_ports":[{port}]}},{{"action":"next-tier"}}],"outbound_rules":[{{"action":"next-tier"}}]}}"#
+                    r#"{{"selector":"({selector}) && has(n)","order":{number},"inbound_rules":[{{"action":"allow","protocol":"tcp","dst_ports":["7777:7778"]}},{{"action":"{action}","protocol":"tcp","src_selector":"{other}","dst_ports":[{port}]}},{{"action":"next-tier"}}],"outbound_rules":[{{"action":"next-tier"}}]}}"#
                 );
                 etcd.put(&policy, &value);
             }
