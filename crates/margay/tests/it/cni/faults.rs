@@ -5,10 +5,12 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use margay_cni::fault;
+use margay_testkit::lab::enclosed;
 use serde_json::Value;
 
-use super::bench::run_on_both;
+use super::bench::{Bench, run_on_both};
 use super::host::{Answer, links};
+use super::store::Store;
 
 /// How long a process may take to reach a point.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -167,6 +169,24 @@ fn del_without_its_datastore_succeeds_and_is_done_later() {
             bench.assert_clean(&format!("the datastore went at {point}"));
         }
     });
+}
+
+#[test]
+fn a_full_disk_fails_add_and_del_is_done_when_there_is_room() {
+    if !enclosed("cni::faults::a_full_disk_fails_add_and_del_is_done_when_there_is_room") {
+        return;
+    }
+    let mut bench = Bench::new(Store::on_small_disk);
+    bench.succeed("ADD", "c1");
+    bench.store.fill_disk(true);
+    let full = bench.call("ADD", "c2");
+    assert_eq!(full.exit, Some(1), "{full:?}");
+    bench.succeed("DEL", "c2");
+    bench.succeed("DEL", "c1");
+    bench.store.fill_disk(false);
+    bench.succeed("ADD", "c3");
+    bench.succeed("DEL", "c3");
+    bench.assert_clean("a full disk");
 }
 
 #[test]

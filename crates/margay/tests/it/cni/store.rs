@@ -8,6 +8,8 @@ use margay_testkit::etcd::Etcd;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::host::shell;
+
 /// A datastore, written and read from outside.
 pub(crate) enum Store {
     /// A real etcd; not up = somebody killed it.
@@ -37,6 +39,28 @@ impl Store {
     /// Makes an embedded datastore.
     pub(crate) fn embedded() -> Self {
         Self::Embedded { folder: TempDir::with_prefix("margay-store-").expect("a folder"), up: true }
+    }
+
+    /// Makes an embedded datastore on a disk of its own, of one mebibyte. The test that does is enclosed.
+    pub(crate) fn on_small_disk() -> Self {
+        let store = Self::embedded();
+        let Self::Embedded { folder, .. } = &store else { unreachable!("it is embedded") };
+        shell(&format!("mount -t tmpfs -o size=1m tmpfs {}", folder.path().display()));
+        store
+    }
+
+    /// Fills the disk, or makes room again.
+    pub(crate) fn fill_disk(&self, full: bool) {
+        let Self::Embedded { folder, .. } = self else {
+            unreachable!("only an embedded one has a disk here")
+        };
+        let file = folder.path().join("filler").display().to_string();
+        // Writing ends when there is no room left.
+        let line = format!("dd if=/dev/zero of={file} bs=1k 2>/dev/null || true");
+        shell(if full { &line } else { "true" });
+        if !full {
+            std::fs::remove_file(file).expect("the filler");
+        }
     }
 
     /// A datastore that is ready and has one pool.
