@@ -242,6 +242,7 @@ impl Addition<'_, '_> {
             sandbox: self.sandbox(),
             routes: default_routes(&addresses),
             addresses,
+            told_routes: Vec::new(),
             dns: serde_json::Map::new(),
         })
     }
@@ -297,6 +298,7 @@ impl Addition<'_, '_> {
                         .assign_other(&delegate, arguments.trim_start_matches(';'))
                         .map_err(from_annotation)?;
                     all.addresses.extend(one.addresses);
+                    all.routes.extend(one.routes);
                     all.dns = one.dns;
                 }
                 all
@@ -415,6 +417,7 @@ impl Addition<'_, '_> {
     }
 
     fn added(&self, attached: &Attached, assigned: Assigned) -> Added {
+        let programmed = self.undo.wired.as_ref().and_then(|interface| interface.routes.clone());
         Added {
             host_interface: attached.host.name,
             host_mac: Some(attached.host.mac),
@@ -422,8 +425,9 @@ impl Addition<'_, '_> {
             mac: Some(attached.workload.mac),
             mtu: Some(attached.workload.mtu),
             sandbox: self.sandbox(),
-            routes: default_routes(&assigned.addresses),
+            routes: programmed.unwrap_or_else(|| default_routes(&assigned.addresses)),
             addresses: assigned.addresses,
+            told_routes: assigned.routes,
             dns: assigned.dns,
         }
     }

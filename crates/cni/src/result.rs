@@ -1,6 +1,6 @@
 //! What ADD answers, in the shape of each version (`spec/cni.md` 11), and what other plugins answer us.
 
-use margay_net::{Cidr, IfName, IpVersion, Mac};
+use margay_net::{Cidr, IfName, Ip, IpVersion, Mac};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Code, Failure, Result};
@@ -25,15 +25,22 @@ pub struct Added {
     pub addresses: Vec<Cidr>,
     /// The destinations that the container has a route for.
     pub routes: Vec<Cidr>,
+    /// Routes as the IPAM plugin said, which results up to 0.2.0 pass on.
+    pub told_routes: Vec<ToldRoute>,
     /// Name servers, as the IPAM plugin said.
     pub dns: Map<String, Value>,
 }
+
+/// A route of an IPAM plugin's answer: where to, and through whom.
+pub type ToldRoute = (Cidr, Option<Ip>);
 
 /// What an IPAM plugin assigned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Assigned {
     /// Addresses, each with the prefix that the plugin gave.
     pub addresses: Vec<Cidr>,
+    /// Routes of an answer up to 0.2.0, each with its family's gateway if it has none of its own.
+    pub routes: Vec<ToldRoute>,
     /// Name servers.
     pub dns: Map<String, Value>,
 }
@@ -53,6 +60,11 @@ impl Added {
         for (family, member) in [(IpVersion::V4, "ip4"), (IpVersion::V6, "ip6")] {
             if let Some(address) = self.addresses.iter().find(|address| address.version() == family) {
                 object[member] = json!({ "ip": address.to_string() });
+                let of_family = self.told_routes.iter().filter(|(dst, _)| dst.version() == family);
+                let routes: Vec<Value> = of_family.map(route_json).collect();
+                if !routes.is_empty() {
+                    object[member]["routes"] = routes.into();
+                }
             }
         }
         object["dns"] = Value::Object(self.dns.clone());
@@ -116,6 +128,14 @@ impl Added {
     }
 }
 
+fn route_json((dst, gateway): &ToldRoute) -> Value {
+    let mut route = json!({ "dst": dst.to_string() });
+    if let Some(gateway) = gateway {
+        route["gw"] = gateway.to_string().into();
+    }
+    route
+}
+
 /// The default routes of the versions that a list of addresses has.
 #[must_use]
 pub fn default_routes(addresses: &[Cidr]) -> Vec<Cidr> {
@@ -151,11 +171,12 @@ impl Assigned {
             },
             None => Err(refuse("an address of the IPAM plugin's answer is no text".to_owned())),
         };
-        let mut addresses = Vec::new();
+        let (mut addresses, mut routes) = (Vec::new(), Vec::new());
         if version <= SpecVersion::V020 {
             for member in ["ip4", "ip6"] {
                 if let Some(of_family) = object.get(member).filter(|value| !value.is_null()) {
                     addresses.push(address(of_family.get("ip"))?);
+                    routes.extend(told_routes(of_family));
                 }
             }
         } else if let Some(ips) = object.get("ips").and_then(Value::as_array) {
@@ -164,8 +185,16 @@ impl Assigned {
             }
         }
         let dns = object.get("dns").and_then(Value::as_object).cloned().unwrap_or_default();
-        Ok(Self { addresses, dns })
+        Ok(Self { addresses, routes, dns })
     }
+}
+
+/// The routes of one family; what is none says nothing that anybody needs.
+fn told_routes(of_family: &Value) -> impl Iterator<Item = ToldRoute> {
+    let ip = |value: &Value| value.as_str().and_then(|text| text.parse::<Ip>().ok());
+    let gateway = ip(&of_family["gateway"]);
+    let routes = of_family["routes"].as_array().into_iter().flatten();
+    routes.filter_map(move |route| Some((route["dst"].as_str()?.parse().ok()?, ip(&route["gw"]).or(gateway))))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ fn added() -> Added {
         sandbox: "/run/netns/x".to_owned(),
         routes: default_routes(&addresses),
         addresses,
+        told_routes: Vec::new(),
         dns: Map::new(),
     }
 }
@@ -71,6 +72,20 @@ fn the_answer_of_an_ipam_plugin_has_the_shape_of_the_version() {
     let old = br#"{"ip4":{"ip":"10.80.0.5/24"},"ip6":{"ip":"fd80::1/64"}}"#;
     assert_eq!(Assigned::parse(old, SpecVersion::V010).unwrap().addresses.len(), 2);
     assert!(Assigned::parse(old, SpecVersion::V100).unwrap().addresses.is_empty());
+}
+
+#[test]
+fn routes_of_an_old_answer_are_passed_on_in_old_results() {
+    let answer = br#"{"ip4":{"ip":"10.80.0.5/24","gateway":"10.80.0.1","routes":[
+        {"dst":"0.0.0.0/0"},{"dst":"10.9.0.0/16","gw":"10.80.0.9"},{"dst":"nowhere"}]},"ip6":{"ip":"fd80::1/64"}}"#;
+    let routes = Assigned::parse(answer, SpecVersion::V020).unwrap().routes;
+    let told = Added { told_routes: routes, ..added() };
+    let old = told.to_json(SpecVersion::V020);
+    let expected =
+        json!([{ "dst": "0.0.0.0/0", "gw": "10.80.0.1" }, { "dst": "10.9.0.0/16", "gw": "10.80.0.9" }]);
+    assert_eq!(old["ip4"]["routes"], expected);
+    assert!(old["ip6"].get("routes").is_none());
+    assert_eq!(told.to_json(SpecVersion::V031)["routes"], json!([{ "dst": "0.0.0.0/0" }, { "dst": "::/0" }]));
 }
 
 #[test]
