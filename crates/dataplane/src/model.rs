@@ -404,8 +404,9 @@ impl Model {
                     .programs
                     .push((FixedSet::WorkloadFrom, of(ProgramKind::WorkloadOut, &endpoint.egress)));
                 wanted.programs.push((FixedSet::WorkloadTo, of(ProgramKind::WorkloadIn, &endpoint.ingress)));
-                wanted.elements.extend(sources(interface, self.nets_of(endpoint)));
             }
+            // Also of an endpoint that is down: its packets are dropped for that, and its address is still its own.
+            wanted.elements.extend(sources(interface, self.nets_of(endpoint)));
         }
         let ranges = self.desired.fixed_sets().any(FixedSet::needs_concatenated_ranges);
         wanted.elements.retain(|(set, _)| ranges || !set.needs_concatenated_ranges());

@@ -231,14 +231,17 @@ impl Routes {
                 work.push((*net, Request::DeleteNeighbour(neighbour)));
             }
         }
-        let outcome = Self::perform(network, &work, |_, _| {})?;
-        // What would not go is found again, and deleted, by a comparison.
-        self.check |= !outcome.refused.is_empty();
-        for (net, _) in gone {
-            self.installed.remove(&net);
+        let mut failed = BTreeSet::new();
+        let outcome = Self::perform(network, &work, |net, _| {
+            failed.insert(net);
+        })?;
+        // What would not go stays known, and is looked at again.
+        self.check |= !failed.is_empty();
+        for (net, _) in gone.iter().filter(|(net, _)| !failed.contains(net)) {
+            self.installed.remove(net);
         }
-        for net in nowhere {
-            self.dirty.remove(&net);
+        for net in nowhere.iter().filter(|net| !failed.contains(net)) {
+            self.dirty.remove(net);
         }
         Ok(outcome)
     }
@@ -326,23 +329,32 @@ impl Routes {
         for neighbour in network.neighbours()? {
             let NeighbourKind::Permanent(mac) = neighbour.kind else { continue };
             let net = Cidr::host(neighbour.address);
+            let known = self.installed.get(&net).is_some_and(|installed| installed.index == neighbour.link);
             let ours = names.get(&neighbour.link).is_some_and(&is_workload)
-                && (self.desired.contains_key(&net) || stale.iter().any(|route| route.destination == net));
+                && (known || self.desired.contains_key(&net) || stale.iter().any(|r| r.destination == net));
             match found.get_mut(&net).filter(|installed| installed.index == neighbour.link) {
                 Some(installed) => installed.mac = Some(mac),
                 None if ours => work.push((net, Request::DeleteNeighbour(neighbour))),
                 None => {}
             }
         }
-        let outcome = Self::perform(network, &work, |_, _| {})?;
+        let mut failed = BTreeSet::new();
+        let outcome = Self::perform(network, &work, |net, _| {
+            failed.insert(net);
+        })?;
         let left = stale.iter().map(|route| route.destination).filter(|net| net.is_single());
         self.forget.extend(left.filter(|net| !self.desired.contains_key(net)).map(|net| net.address().get()));
         let missing = self.installed.keys().filter(|net| !found.contains_key(net)).copied().collect();
         self.foreign = foreign;
         self.carried.extend(found.keys());
-        self.installed = found;
+        let before = std::mem::replace(&mut self.installed, found);
+        for (net, installed) in before.into_iter().filter(|(net, _)| failed.contains(net)) {
+            // What would not go stays known, and is looked at again.
+            self.installed.entry(net).or_insert(installed);
+            self.dirty.insert(net);
+        }
         self.dirty.extend(self.desired.keys().copied());
-        self.check = false;
+        self.check = !failed.is_empty();
         Ok((Checked { stale, missing }, outcome))
     }
 

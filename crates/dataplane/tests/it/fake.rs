@@ -360,6 +360,8 @@ fn break_something(choices: &mut Choices, machine: &mut FakeMachine) {
         _ => {
             let at = machine.network.requests() + choices.below(4);
             let kind = choices.below(3);
+            // The kernel does not say of a route that stands that it does not.
+            let errno = choices.of(&[Errno::NOMEM, Errno::BUSY, Errno::INVAL, Errno::OPNOTSUPP]);
             machine.network.sabotage(Box::new(move |number, _| {
                 (number == at).then_some(match kind {
                     0 => margay_kernel::Fault::Refuse(errno),
