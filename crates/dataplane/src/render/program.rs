@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use margay_intent::{Action, Direction, Policy, PolicyId, Profile, ProfileId, Rule, TierEnd};
-use margay_kernel::nft::{
-    AnonymousSet, CtState, Field, Fields, Limit, Load, LogLevel, LogTarget, Name, Op, Statement, Unit, Value,
-    Verdict,
-};
+use margay_kernel::nft::{CtState, Limit, Load, LogLevel, LogTarget, Name, Op, Statement, Unit, Verdict};
 use margay_net::IpVersion;
 
 use super::fixed::{FixedSet, icmp6_types};
@@ -118,13 +115,12 @@ impl Source<'_> {
     }
 
     fn known_connections(&self, chain: &mut Builder) {
-        let invalid = (!self.config.accept_invalid).then_some((CtState::INVALID, Verdict::Drop));
-        let verdicts = [(CtState::ESTABLISHED, Verdict::Accept), (CtState::RELATED, Verdict::Accept)]
-            .into_iter()
-            .chain(invalid)
-            .map(|(state, verdict)| (Value::CtState(state).into(), verdict));
-        let map = AnonymousSet::verdicts(Fields::from(Field::CtState), verdicts);
-        chain.rule(vec![Statement::VerdictMap(vec![Load::CtState], map.into())], "");
+        let known = CtState::ESTABLISHED | CtState::RELATED;
+        chain.rule(vec![Statement::ct_state(known), Statement::Verdict(Verdict::Accept)], "");
+        if !self.config.accept_invalid {
+            let invalid = Statement::ct_state(CtState::INVALID);
+            chain.rule(vec![invalid, Statement::Verdict(Verdict::Drop)], "");
+        }
     }
 
     fn rules(&self, chain: &mut Builder, rules: &[Rule], flavour: Flavour, pass: &Pass) {

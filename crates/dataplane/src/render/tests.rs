@@ -108,7 +108,7 @@ fn a_list_without_networks_of_a_family_makes_no_rule_there_and_never_one_without
 }
 
 #[test]
-fn positive_and_negative_lists_stand_in_one_rule() {
+fn positive_and_negative_lists_stand_in_each_line() {
     let both = Rule {
         source: Peer {
             nets: nets(&["10.0.0.0/8", "11.0.0.0/8"]),
@@ -125,13 +125,45 @@ fn positive_and_negative_lists_stand_in_one_rule() {
         },
         ..rule(Action::Allow)
     };
+    let before = "ip saddr != 10.1.0.0/16 ip saddr @s4-a ip saddr @s4-b ip saddr != @s4-c meta l4proto udp";
+    let line = |net: &str, port: &str| {
+        format!("meta nfproto ipv4 ip saddr {net} {before} th dport {port} th dport != 85")
+    };
+    let (ten, eleven) = ("10.0.0.0/8", "11.0.0.0/8");
     assert_eq!(
         written(&both),
-        [
-            "meta nfproto ipv4 ip saddr { 10.0.0.0-11.255.255.255 } ip saddr != 10.1.0.0/16 ip saddr @s4-a ip saddr @s4-b \
-          ip saddr != @s4-c meta l4proto udp th dport { 80-90, 443 } th dport != 85"
-        ]
+        [line(ten, "80-90"), line(ten, "443"), line(eleven, "80-90"), line(eleven, "443")]
     );
+}
+
+#[test]
+fn long_lists_are_sets_and_short_ones_lines_of_which_a_packet_fulfils_one() {
+    let with = |from: &[&str], to: &[(u16, u16)]| Rule {
+        source: Peer { nets: nets(from), ..Peer::default() },
+        destination: Peer { ports: ports(to), ..Peer::default() },
+        protocol: ProtocolMatch::Is(6),
+        families: Families::V4,
+        ..rule(Action::Log)
+    };
+    let three = with(&["10.0.0.0/8", "10.1.0.0/16", "10.0.0.0/8"], &[(80, 82), (82, 83), (84, 84)]);
+    assert_eq!(written(&three), ["meta nfproto ipv4 ip saddr 10.0.0.0/8 meta l4proto tcp th dport 80-84"]);
+    let five = with(&["10.0.0.0/8"], &[(1, 1), (3, 3), (5, 5), (7, 7), (9, 9)]);
+    assert_eq!(
+        written(&five),
+        ["meta nfproto ipv4 ip saddr 10.0.0.0/8 meta l4proto tcp th dport { 1, 3, 5, 7, 9 }"]
+    );
+    let product = with(&["10.0.0.0/8", "12.0.0.0/8"], &[(1, 1), (3, 3), (5, 5)]);
+    assert_eq!(
+        written(&product),
+        ["10.0.0.0/8", "12.0.0.0/8"]
+            .map(|net| format!("meta nfproto ipv4 ip saddr {net} meta l4proto tcp th dport {{ 1, 3, 5 }}"))
+    );
+    let not = Rule {
+        destination: Peer { not_ports: ports(&[(1, 1), (3, 4)]), ..Peer::default() },
+        protocol: ProtocolMatch::Is(6),
+        ..rule(Action::Allow)
+    };
+    assert_eq!(written(&not), ["meta l4proto tcp th dport != 1 th dport != 3-4"]);
 }
 
 #[test]
@@ -161,14 +193,15 @@ fn a_programme_opens_with_known_connections_and_ends_with_a_drop() {
     assert_eq!(
         chain(&[("web", web)], &[], &key),
         [
-            "ct state vmap { invalid : drop, established : accept, related : accept }",
+            "ct state established,related accept",
+            "ct state invalid drop",
             "jump pi-web",
             "counter drop # end of tier default",
         ]
     );
     let key = ChainKey::Program(program(ProgramKind::WorkloadOut, &[], &["open"]));
     assert_eq!(
-        chain(&[], &[], &key)[1..],
+        chain(&[], &[], &key)[2..],
         ["jump fo-open".to_owned(), "counter drop # no profile decided".to_owned()]
     );
 }
