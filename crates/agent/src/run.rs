@@ -26,7 +26,7 @@ use crate::intake::DatastoreTexts;
 use crate::live::{Live, Places, metrics_page, serve};
 use crate::mailbox::Mailbox;
 use crate::parameters::{Name, Parameters, Texts};
-use crate::programming::Programming;
+use crate::programming::{Driver as _, Programming};
 use crate::reports::Reports;
 use crate::settings;
 use crate::source::{Source, SourceError, chain, host, jitter};
@@ -150,6 +150,9 @@ impl Agent {
 
     /// Starts everything, one after the other, as far as the stop signal lets it.
     async fn start(&self, tasks: &mut Tasks, stages: Stages) -> std::io::Result<()> {
+        if self.read_local().await.is_err() {
+            self.close();
+        }
         let Some((local, parameters)) = self.attempt("reading parameters", || self.read_local()).await else {
             return Ok(());
         };
@@ -199,6 +202,20 @@ impl Agent {
         stages.startup.set_ready(true);
         info!(host = name, "parameters are read");
         self.follow(tasks, live, &name, &store, texts, &instruments, stages.calculation, hangs[0])
+    }
+
+    /// Loads the guard before the parameters can be read, as far as the environment tells what to guard: mending a file
+    /// may take somebody hours, and a host that has just started would be open for so long.
+    fn close(&self) {
+        let environment = Texts { environment: self.source.environment.clone(), ..Texts::default() };
+        let config = match self.source.resolve(&environment) {
+            Ok((parameters, _)) => settings::dataplane(&parameters),
+            Err(_) => margay_dataplane::Config::default(),
+        };
+        let guard = driver::open(config, NETLINK_TIMEOUT).and_then(|mut kernel| kernel.guard());
+        if let Err(error) = guard {
+            error!("guarding workloads until parameters can be read: {error}");
+        }
     }
 
     /// Parameters of this host alone.
