@@ -4,6 +4,7 @@ mod adversary;
 mod adversary_chaos;
 mod adversary_faults;
 mod adversary_giants;
+mod adversary_person;
 mod adversary_spoof;
 mod agent;
 mod cases;
