@@ -7,4 +7,5 @@ mod host;
 mod runtimes;
 mod sessions;
 mod store;
+mod upstream;
 mod verbs;
