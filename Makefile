@@ -70,4 +70,6 @@ install: ## install under DESTDIR and PREFIX (default /usr/local)
 	for name in $(UPSTREAM_NAMES); do \
 	    install -D -m 0755 $(release) $(DESTDIR)$(PREFIX)/bin/$$name; \
 	done
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/|$(PREFIX)/|' packaging/calico-felix.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/calico-felix.service
 	install -D -m 0644 docs/reference/margay.1 $(DESTDIR)$(PREFIX)/share/man/man1/margay.1

@@ -10,7 +10,7 @@ use margay_daemon::http::{Listener, Page, Pages};
 use margay_daemon::log::Log;
 use margay_daemon::metrics;
 use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::board::Board;
 use crate::intake::DatastoreTexts;
@@ -125,7 +125,12 @@ impl Live {
         let changed = new.changed(&self.current);
         for name in &changed {
             let (from, to) = (self.current.value(*name), new.value(*name));
-            info!(parameter = name.text(), %from, %to, source = %new.source(*name), "parameter changed");
+            let source = new.source(*name);
+            if matches!(name.row().effect, Effect::Kept | Effect::Meaningless(_)) {
+                debug!(parameter = name.text(), %from, %to, %source, "parameter changed");
+            } else {
+                info!(parameter = name.text(), %from, %to, %source, "parameter changed");
+            }
         }
         let later: Vec<Name> =
             changed.iter().copied().filter(|name| name.row().effect == Effect::Start).collect();

@@ -156,10 +156,10 @@ fn kernel() -> Vec<Finding> {
         ),
     };
     let nft = match nft {
-        Ok(features) if features.fib => Finding::good("kernel: nftables", format!("{features:?}")),
+        Ok(features) if features.fib => Finding::good("kernel: nftables", features.to_string()),
         Ok(features) => Finding::bad(
             "kernel: nftables",
-            format!("{features:?}"),
+            features.to_string(),
             "policy needs to look routes up in rules",
             "modprobe nft_fib_inet",
         ),

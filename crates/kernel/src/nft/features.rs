@@ -1,5 +1,7 @@
 //! What this kernel's nftables can do, asked once.
 
+use std::fmt;
+
 /// What differs between kernels, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features {
@@ -16,6 +18,28 @@ pub struct Features {
 }
 
 // === impl Features ===
+
+impl fmt::Display for Features {
+    /// What the kernel has and what it lacks, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = [
+            (self.fib, "route lookup"),
+            (self.inet_nat, "translation for both families"),
+            (self.concatenated_ranges, "ranges of several fields"),
+            (self.destroy, "deletion of what may be absent"),
+            (self.persist, "tables that nobody else may change"),
+        ];
+        let named = |has: bool| -> Vec<&str> {
+            all.iter().filter(|(there, _)| *there == has).map(|(_, name)| *name).collect()
+        };
+        let (there, missing) = (named(true), named(false));
+        match (there.is_empty(), missing.is_empty()) {
+            (_, true) => write!(f, "has {}", there.join(", ")),
+            (true, false) => write!(f, "lacks {}", missing.join(", ")),
+            (false, false) => write!(f, "has {}; lacks {}", there.join(", "), missing.join(", ")),
+        }
+    }
+}
 
 impl Features {
     /// Everything, as on a new kernel.
