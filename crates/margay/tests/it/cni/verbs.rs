@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, run_on_both};
-use super::host::{Answer, links, shell};
+use super::host::{Answer, links, routes, shell};
 
 /// A call with its own configuration and variables.
 fn call(bench: &mut Bench, verb: &str, container: &str, more: &Value, variables: &[(&str, &str)]) -> Answer {
@@ -332,5 +332,68 @@ fn an_environment_without_a_command_is_an_error_object() {
     run_on_both("cni::verbs::an_environment_without_a_command_is_an_error_object", |bench| {
         let answer = bench.host.run("calico", &BTreeMap::new(), "");
         assert_eq!((answer.exit, msg(&answer)), (Some(1), "required env variables [CNI_COMMAND] missing"));
+    });
+}
+
+/// Makes the addresses of one handle look as old versions assigned them: under another one, with nothing noted.
+fn make_legacy(bench: &Bench, handle: &str, legacy: &str) {
+    for (key, value) in bench.store.dump("/calico/ipam/v2").expect("it is up") {
+        if key.ends_with(&format!("/handle/{handle}")) {
+            bench.store.put(&key.replace(handle, legacy), &value);
+            bench.store.delete(&key);
+        } else if key.contains("/assignment/") {
+            let mut block: Value = serde_json::from_str(&value).expect("a block");
+            for attribute in block["attributes"].as_array_mut().expect("attributes") {
+                if attribute["handle_id"] == handle {
+                    *attribute = json!({ "handle_id": legacy, "secondary": null });
+                }
+            }
+            bench.store.put(&key, &block.to_string());
+        }
+    }
+}
+
+#[test]
+fn addresses_under_the_handle_of_old_versions_go_unless_a_newer_container_lives() {
+    let name = "cni::verbs::addresses_under_the_handle_of_old_versions_go_unless_a_newer_container_lives";
+    run_on_both(name, |bench| {
+        bench.succeed("ADD", "c1");
+        make_legacy(bench, "net1.c1", "c1");
+        bench.succeed("DEL", "c1");
+        bench.assert_clean("a container");
+        assert_eq!(call(bench, "ADD", "y", &json!({}), &POD).exit, Some(0));
+        make_legacy(bench, "net1.y", "default.p1");
+        assert_eq!(call(bench, "DEL", "x", &json!({}), &POD).exit, Some(0));
+        assert!(bench.left().join("\n").contains("default.p1"), "it may be the newer container's");
+        assert_eq!(call(bench, "DEL", "y", &json!({}), &POD).exit, Some(0));
+        bench.assert_clean("a pod");
+    });
+}
+
+#[test]
+fn routes_of_host_local_count_where_version_3_is_meant() {
+    run_on_both("cni::verbs::routes_of_host_local_count_where_version_3_is_meant", |bench| {
+        let script = "#!/bin/sh\ncat >/dev/null; [ $CNI_COMMAND = ADD ] || exit 0\n\
+                      echo '{\"ips\":[{\"version\":\"4\",\"address\":\"10.80.0.5/24\"}]}'\n";
+        bench.host.write("bin/host-local", script);
+        let default = "default-4 gateway 169.254.1.1 dev eth0";
+        let asked = "10.9.0.0/16 gateway 169.254.1.1 dev eth0";
+        for (version, defaults, wanted) in [
+            ("0.3.1", Value::Null, &[default][..]),
+            ("0.3.1", json!(false), &[asked]),
+            ("1.0.0", Value::Null, &[asked]),
+            ("1.0.0", json!(true), &[asked, default]),
+        ] {
+            let conf = json!({
+                "cniVersion": version, "include_default_routes": defaults,
+                "ipam": { "type": "host-local", "routes": [{ "dst": "10.9.0.0/16" }] }
+            });
+            assert_eq!(call(bench, "ADD", "c1", &conf, &[]).exit, Some(0), "{conf}");
+            let mut routes = routes(&["-n", "c1"]);
+            routes.retain(|route| !route.starts_with("169.254.1.1"));
+            assert_eq!(routes, wanted, "{conf}");
+            assert_eq!(call(bench, "DEL", "c1", &conf, &[]).exit, Some(0));
+        }
+        bench.assert_clean("all");
     });
 }
