@@ -397,3 +397,43 @@ fn routes_of_host_local_count_where_version_3_is_meant() {
         bench.assert_clean("all");
     });
 }
+
+#[test]
+fn a_pod_without_policy_gets_the_networks_profile_and_replaces_what_has_its_name() {
+    let name = "cni::verbs::a_pod_without_policy_gets_the_networks_profile_and_replaces_what_has_its_name";
+    run_on_both(name, |bench| {
+        shell("ip link add cali182c452fe96 type veth peer name left0; ip link set cali182c452fe96 up");
+        let added = call(bench, "ADD", "x", &json!({}), &POD);
+        assert_eq!(added.exit, Some(0), "{added:?}");
+        let seen = bench.host.seen(&bench.store);
+        let endpoint = &seen["etcd"]["/calico/v1/host/h1/workload/k8s/default.p1/endpoint/eth0"];
+        assert_eq!(endpoint["name"], "cali182c452fe96");
+        assert_eq!(endpoint["active_instance_id"], "x");
+        assert_eq!(endpoint["profile_ids"], json!(["net1"]));
+        assert_eq!(
+            seen["etcd"]["/calico/v1/policy/profile/net1/rules"],
+            json!({ "inbound_rules": [{ "action": "allow" }], "outbound_rules": [{ "action": "allow" }] })
+        );
+        assert_eq!(call(bench, "DEL", "x", &json!({}), &POD).exit, Some(0));
+        bench.assert_clean("all");
+    });
+}
+
+#[test]
+fn a_container_that_is_joined_is_not_wired_again() {
+    run_on_both("cni::verbs::a_container_that_is_joined_is_not_wired_again", |bench| {
+        let first = bench.succeed("ADD", "c1");
+        let before = bench.store.dump("/calico");
+        let mut env = bench.env("ADD", "c1", "/var/run/netns/nowhere");
+        let again = bench.host.run("calico", &env, &bench.conf.to_string());
+        assert_eq!(again.exit, Some(0), "{again:?}");
+        assert_eq!(again.stdout["ips"], first["ips"]);
+        assert_eq!(bench.store.dump("/calico"), before);
+        env.insert("CNI_CONTAINERID".to_owned(), "c2".to_owned());
+        let other = bench.host.run("calico", &env, &bench.conf.to_string());
+        assert_eq!(other.exit, Some(1), "a new one needs its namespace: {other:?}");
+        assert_eq!(bench.store.dump("/calico"), before);
+        bench.succeed("DEL", "c1");
+        bench.assert_clean("all");
+    });
+}
