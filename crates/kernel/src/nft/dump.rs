@@ -107,6 +107,7 @@ impl Nft {
             id: table.clone(),
             comment: found.comment,
             owned: found.flags & wire::table::F_OWNER != 0,
+            dormant: found.flags & wire::table::F_DORMANT != 0,
             chains: self.read_chains(table)?,
             sets: BTreeMap::new(),
         };

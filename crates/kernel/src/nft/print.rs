@@ -26,6 +26,9 @@ impl fmt::Display for Contents {
         if self.owned {
             writeln!(f, "\tflags owner,persist")?;
         }
+        if self.dormant {
+            writeln!(f, "\tflags dormant")?;
+        }
         let mut between = "";
         for (name, set) in &self.sets {
             write!(f, "{between}")?;

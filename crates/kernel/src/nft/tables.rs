@@ -75,6 +75,8 @@ pub struct Contents {
     pub comment: Option<Arc<str>>,
     /// Nobody but its maker may change it.
     pub owned: bool,
+    /// It stands and no packet sees it.
+    pub dormant: bool,
     /// By name.
     pub chains: BTreeMap<Name, Arc<ChainContents>>,
     /// Named sets and maps, by name.

@@ -45,6 +45,8 @@ pub(crate) mod table {
     pub(crate) const FLAGS: u16 = 2;
     pub(crate) const HANDLE: u16 = 4;
     pub(crate) const USERDATA: u16 = 6;
+    /// `NFT_TABLE_F_DORMANT`.
+    pub(crate) const F_DORMANT: u32 = 1;
     /// `NFT_TABLE_F_OWNER`.
     pub(crate) const F_OWNER: u32 = 2;
     /// `NFT_TABLE_F_PERSIST`, since Linux 6.9.

@@ -87,6 +87,7 @@ impl Applying {
 
     fn new_table(&mut self, family: Family, read: TableMessage, exclusive: bool) -> Result<Done, Errno> {
         let owned = read.flags & wire::table::F_OWNER != 0;
+        let dormant = read.flags & wire::table::F_DORMANT != 0;
         if read.flags & wire::table::F_PERSIST != 0 && !self.features.persist {
             return Err(Errno::OPNOTSUPP);
         }
@@ -102,6 +103,7 @@ impl Applying {
             id: id.clone(),
             comment: read.comment,
             owned,
+            dormant,
             chains: BTreeMap::new(),
             sets: BTreeMap::new(),
         };
