@@ -206,9 +206,8 @@ impl NetConf {
     /// The version that a configuration asks results in, as far as it can be read.
     #[must_use]
     pub fn version_asked(stdin: &[u8]) -> String {
-        let document = serde_json::from_slice::<Value>(stdin).ok();
-        let text = document.as_ref().and_then(|d| d.get("cniVersion")).and_then(Value::as_str);
-        let spoken = text.and_then(|text| SpecVersion::of_config(text).ok());
+        let text = Self::document_of(stdin).and_then(|document| version_text(&document));
+        let spoken = text.and_then(|text| SpecVersion::of_config(&text));
         spoken.unwrap_or(SpecVersion::V110).as_str().to_owned()
     }
 

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod blocks;
+mod cni;
 mod documents;
 mod events;
 mod keys;
@@ -18,6 +19,7 @@ mod templates;
 
 pub use arguments::arguments;
 pub use blocks::blocks;
+pub use cni::cni;
 pub use documents::documents;
 pub use events::events;
 pub use keys::keys;
@@ -32,9 +34,10 @@ pub use templates::templates;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its folder in `tests/data/fuzz`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("arguments", arguments),
     ("blocks", blocks),
+    ("cni", cni),
     ("documents", documents),
     ("events", events),
     ("keys", keys),

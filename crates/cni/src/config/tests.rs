@@ -33,6 +33,19 @@ fn everything_has_a_default() {
 }
 
 #[test]
+fn errors_are_in_the_version_that_was_asked() {
+    for (text, version) in [
+        (r#"{"cniVersion":"0.4.0"}"#, "0.4.0"),
+        (r#"{"CNIVERSION":"0.2.0"}"#, "0.2.0"),
+        (r#"{"name":"n"}"#, "0.1.0"),
+        (r#"{"cniVersion":"9.9.9"}"#, "1.1.0"),
+        ("not JSON", "1.1.0"),
+    ] {
+        assert_eq!(NetConf::version_asked(text.as_bytes()), version, "{text}");
+    }
+}
+
+#[test]
 fn null_counts_as_nothing() {
     let conf = conf(&json!({
         "cniVersion": null, "name": "n", "mtu": null, "policy": null, "ipam": { "type": "x", "ipv4_pools": null },

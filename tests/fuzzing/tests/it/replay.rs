@@ -63,6 +63,11 @@ fn blocks_hold_for_all_seeds() {
 }
 
 #[test]
+fn configurations_of_networks_hold_for_all_seeds() {
+    replay("cni", 5_000);
+}
+
+#[test]
 fn documents_hold_for_all_seeds() {
     replay("documents", 3_000);
 }
