@@ -34,6 +34,7 @@ struct Addition<'c, 'a> {
     subject: Subject,
     ipam: Ipam,
     store: AnyStore,
+    ended: Terminated,
     undo: Undo,
 }
 
@@ -58,14 +59,10 @@ pub(crate) fn add(call: &mut Call<'_>) -> Result<Value> {
     runtime.block_on(async {
         let limit = call.left();
         let version = call.conf.version;
-        let mut addition = Addition { call, subject, ipam, store, undo: Undo::default() };
-        let mut ended = Terminated::listen()?;
-        // Dropped half way, the work is taken back like every other failure.
-        let outcome = tokio::select! {
-            outcome = tokio::time::timeout(limit, addition.run()) => outcome.unwrap_or_else(|_| Err(too_long())),
-            () = ended.wait() => Err(Failure::new(Code::TRY_LATER, "ADD was ended by a signal")),
-        };
-        match outcome {
+        let ended = Terminated::listen()?;
+        let mut addition = Addition { call, subject, ipam, store, ended, undo: Undo::default() };
+        let outcome = tokio::time::timeout(limit, addition.run()).await;
+        match outcome.unwrap_or_else(|_| Err(too_long())) {
             Ok(added) => {
                 // A power cut ends the container as well: what was written of it may go with it.
                 if let Err(error) = addition.store.settle(false) {
@@ -97,10 +94,15 @@ impl Terminated {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    /// True once one of them has come.
+    async fn has_come(&mut self) -> bool {
+        // Only then the signals that came meanwhile are seen.
+        tokio::task::yield_now().await;
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            biased;
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            () = std::future::ready(()) => false,
         }
     }
 }
@@ -143,14 +145,14 @@ fn check(call: &Call<'_>, subject: &Subject) -> Result<()> {
 impl Addition<'_, '_> {
     async fn run(&mut self) -> Result<Added> {
         let mut seen = self.look().await?;
-        self.call.faults.pass("add-read")?;
+        self.step("add-read").await?;
         if !self.call.journal.is_empty() {
             let datastore = self.call.datastore()?;
             if release::replay(self.call, &self.store, &datastore, &self.subject.identity).await? {
                 seen = self.look().await?;
             }
         }
-        self.call.faults.pass("add-replayed")?;
+        self.step("add-replayed").await?;
         if let Some(endpoint) = self.known(&seen) {
             return self.adopt(endpoint, seen.has_profile).await;
         }
@@ -161,14 +163,23 @@ impl Addition<'_, '_> {
         let netns = wire::open_netns(&netns)?;
         let mut host = wire::open_host()?;
         let host_name = wire::choose_name(self.call, &self.subject, &mut host, &netns)?;
-        self.call.faults.pass("add-assigning")?;
+        self.step("add-assigning").await?;
         let assigned = self.assign(&wishes, seen.view.take()).await?;
-        self.call.faults.pass("add-assigned")?;
+        self.step("add-assigned").await?;
         let interface = self.interface(netns, host_name, &assigned.addresses, &wishes)?;
         let attached = self.attach(&mut host, interface).await?;
         self.record(&seen, &attached, &assigned.addresses, &wishes).await?;
         self.wait_for_policy(&attached, &assigned.addresses);
         Ok(self.added(&attached, assigned))
+    }
+
+    /// Between two steps nothing is under way that could still arrive after it was taken back: here a signal counts.
+    async fn step(&mut self, point: &str) -> Result<()> {
+        self.call.faults.pass(point)?;
+        if self.ended.has_come().await {
+            return Err(Failure::new(Code::TRY_LATER, "ADD was ended by a signal"));
+        }
+        Ok(())
     }
 
     /// Asks the datastore all at once.
@@ -397,7 +408,7 @@ impl Addition<'_, '_> {
         if !seen.has_profile {
             record::make_profile(&self.store, &self.call.conf.name, self.is_pod()).await?;
         }
-        self.call.faults.pass("add-profiled")?;
+        self.step("add-profiled").await?;
         let labels = &pod.labels;
         let profile = pod.profile.clone().unwrap_or_else(|| self.call.conf.name.clone());
         let change = |previous: Option<WorkloadEndpoint>| {
@@ -405,7 +416,7 @@ impl Addition<'_, '_> {
         };
         let expected = seen.endpoints.iter().any(|known| known.metadata.name == identity.ifname.as_str());
         record::write(&self.store, &identity, expected, change, &mut self.undo.written).await?;
-        self.call.faults.pass("add-recorded")
+        self.step("add-recorded").await
     }
 
     fn wait_for_policy(&mut self, attached: &Attached, addresses: &[Cidr]) {

@@ -108,7 +108,6 @@ fn an_add_that_fails_takes_everything_back() {
 #[test]
 fn an_add_that_is_told_to_end_takes_everything_back() {
     run_on_both("cni::faults::an_add_that_is_told_to_end_takes_everything_back", |bench| {
-        let mut ended = 0;
         // Before the first of these the plugin has not begun to listen, and has done nothing.
         for point in &fault::ADD[1..] {
             let child = bench.start("ADD", "c1", &format!("stop:{point}"));
@@ -116,16 +115,9 @@ fn an_add_that_is_told_to_end_takes_everything_back() {
             send(&child, "-TERM");
             send(&child, "-CONT");
             let answer = answer_of(child);
-            if answer.exit == Some(0) {
-                // It was done before it looked: the embedded store makes nobody wait.
-                bench.succeed("DEL", "c1");
-            } else {
-                assert_eq!(answer.stdout["msg"], "ADD was ended by a signal", "{point}: {answer:?}");
-                ended += 1;
-            }
+            assert_eq!(answer.stdout["msg"], "ADD was ended by a signal", "{point}: {answer:?}");
             bench.assert_clean(&format!("a signal at {point}"));
         }
-        assert!(bench.store.port().is_none() || ended >= 8, "an etcd is waited for: {ended}");
     });
 }
 
