@@ -209,6 +209,26 @@ def main():
             say(subprocess.check_output([ipam, etcd.url]).decode().strip())
         finally:
             etcd.stop()
+    here = os.path.dirname(os.path.abspath(__file__))
+    host = [
+        ("nftables over netlink beside `nft`, 2,000 sets, 2,000 chains, 20,000 rules", [os.path.join(os.path.dirname(selectors), "nftables")]),
+        ("The dataplane on this kernel beside `nft`, growth over local endpoints", [os.path.join(os.path.dirname(selectors), "dataplane")]),
+        ("One interface made and unmade beside a bare pair", [os.path.join(os.path.dirname(selectors), "wiring")]),
+        ("The agent: 100,000 endpoints (1,000 local), 10,000 policies, SQLite",
+         [sys.executable, os.path.join(here, "agent.py"), options.binary]),
+        ("The agent: 1,000 endpoints (100 local), 100 policies, etcd",
+         [sys.executable, os.path.join(here, "agent.py"), options.binary, "--workloads", "1000", "--policies", "100",
+          "--local", "100", "--apps", "100", "--store", "etcd"]),
+    ]
+    for title, command in host:
+        if os.path.exists(command[-1] if len(command) == 1 else command[1]):
+            say()
+            say(f"{title}:")
+            say()
+            say("```text")
+            done = subprocess.run(command, capture_output=True, text=True)
+            say(done.stdout.strip() if done.returncode == 0 else f"not measured here: {done.stderr.strip()[-300:]}")
+            say("```")
     shutil.rmtree(folder, ignore_errors=True)
     if options.output:
         write(options.output, lines)
