@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-/// How often a held lock is asked for again.
-const PACE: Duration = Duration::from_millis(2);
+/// How long after the first refusal a lock is asked for again, and how long at most after later ones: it is held for a
+/// few milliseconds, by one of few or by one of hundreds.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
@@ -26,10 +28,14 @@ impl Lock {
     pub(crate) fn take(path: &Path, limit: Duration) -> io::Result<Self> {
         let file = open(path)?;
         let end = Instant::now() + limit;
+        let mut pause = FIRST_PAUSE;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { _file: file }),
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(PACE),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
