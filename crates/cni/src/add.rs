@@ -12,6 +12,7 @@ use margay_client::AnyStore;
 use margay_ipam::View;
 use margay_kernel::Namespace;
 use margay_model::v1::{IPNAT, WorkloadEndpoint};
+use margay_model::validate::Scope;
 use margay_net::{Cidr, IfName, Ip, Mac};
 use margay_wiring::{AttachError, Attached, HOST_MAC, Interface, Interrupted, LiveHost, Step};
 use serde_json::{Value, json};
@@ -227,6 +228,8 @@ impl Addition<'_, '_> {
     /// A container that is joined joins a second network by name alone: its profiles grow, nothing else happens.
     async fn adopt(&mut self, endpoint: WorkloadEndpoint, has_profile: bool) -> Result<Added> {
         let name = self.call.conf.name.clone();
+        // One without interface would be a container without network that counts as joined.
+        record::check(endpoint.clone(), Scope::All)?;
         if !has_profile {
             record::make_profile(&self.store, &name, self.is_pod()).await?;
         }
@@ -479,6 +482,8 @@ fn endpoint(
     spec.mac = Some(attached.workload.mac);
     spec.profiles = vec![profile.to_owned()];
     spec.ip_networks = addresses.to_vec();
+    let is_here = |ip: Ip| addresses.iter().any(|address| address.address() == ip);
+    spec.ip_nats.retain(|nat| nat.internal_ip.is_some_and(is_here));
     if !floating.is_empty() {
         let inside =
             |outside: &Ip| addresses.iter().map(|a| a.address()).find(|a| a.version() == outside.version());

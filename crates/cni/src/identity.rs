@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use margay_model::Key;
 use margay_model::v1::WorkloadEndpoint;
-use margay_model::validate::{Scope, upstream_text, validate};
-use margay_model::{Key, Resource};
+use margay_model::validate::Scope;
 use margay_net::IfName;
 use sha1::{Digest as _, Sha1};
 
 use crate::args::Args;
 use crate::config::{NODENAME_FILE, NetConf};
 use crate::error::{Code, Failure, Result};
+use crate::record;
 use crate::request::ContainerId;
 
 /// What every interface of a workload begins with; the agent knows workloads by it.
@@ -115,11 +116,7 @@ impl Identity {
         metadata.node.clone_from(&self.node);
         self.active_instance().clone_into(&mut metadata.active_instance_id);
         metadata.labels.clone_from(labels);
-        let findings = validate(&Resource::WorkloadEndpoint(Box::new(endpoint)), Scope::Metadata);
-        match upstream_text(&findings) {
-            Some(text) => Err(Failure::new(Code::CONFIG, text.trim_end())),
-            None => Ok(()),
-        }
+        record::check(endpoint, Scope::Metadata)
     }
 
     /// The interface on the host. Other programs compute the same name: the rule is part of the protocol.

@@ -4,6 +4,7 @@
 
 use margay_model::key::ProfilePart;
 use margay_model::v1::{EntityRule, Profile, Rule, WorkloadEndpoint};
+use margay_model::validate::{Scope, upstream_text, validate};
 use margay_model::{Filter, Key, Kind, Resource, codec};
 use margay_store::Datastore;
 use margay_store::datastore::{Error, Listed, Record};
@@ -57,6 +58,18 @@ pub(crate) async fn of_workload<D: Datastore>(
     };
     store.list(Kind::WorkloadEndpoint, &filter, &mut visit).await?;
     Ok(endpoints)
+}
+
+/// Refuses an endpoint that everybody else would refuse to write.
+///
+/// # Errors
+/// What is wrong with it, in upstream's words.
+pub(crate) fn check(endpoint: WorkloadEndpoint, scope: Scope) -> Result<()> {
+    let findings = validate(&Resource::WorkloadEndpoint(Box::new(endpoint)), scope);
+    match upstream_text(&findings) {
+        Some(text) => Err(Failure::new(Code::CONFIG, text.trim_end())),
+        None => Ok(()),
+    }
 }
 
 /// Writes the endpoint's record. `change` turns what stands there, if it can be understood, into what shall; none = leave

@@ -1,10 +1,17 @@
 //! What an ADD decides before it asks anybody.
 
-use margay_net::Cidr;
+use std::collections::BTreeMap;
+
+use margay_model::v1::{IPNAT, WorkloadEndpoint};
+use margay_net::{Cidr, IfIndex};
+use margay_wiring::{Attached, End};
 use serde_json::{Value, json};
 
-use super::routes_of_host_local;
+use super::{endpoint, routes_of_host_local};
+use crate::args::Args;
 use crate::config::NetConf;
+use crate::identity::{Identity, Workload};
+use crate::request::ContainerId;
 
 /// The routes that a container with 10.0.0.5 gets instead of the default.
 fn routes(version: &str, ipam: &Value, include_default_routes: &Value) -> Option<Vec<String>> {
@@ -30,4 +37,32 @@ fn routes_of_host_local_count_for_those_who_know_version_3() {
     assert_eq!(routes("1.0.0", &json!({ "type": "host-local" }), &Value::Null), None, "none are said");
     let ours = json!({ "type": "calico-ipam", "routes": [{ "dst": "10.9.0.0/16" }] });
     assert_eq!(routes("1.0.0", &ours, &json!(true)), None, "another plugin's");
+}
+
+#[test]
+fn an_earlier_lifes_translations_stay_only_for_addresses_that_stay() {
+    let container = ContainerId::parse("y").unwrap();
+    let identity = Identity {
+        node: "h1".to_owned(),
+        workload: Workload::of(&Args::parse("K8S_POD_NAMESPACE=n;K8S_POD_NAME=p").unwrap(), &container),
+        container,
+        ifname: "eth0".parse().unwrap(),
+    };
+    let end = |name: &str| End {
+        name: name.parse().unwrap(),
+        index: IfIndex(7),
+        mac: [2, 0, 0, 0, 0, 1].into(),
+        mtu: 1500,
+    };
+    let attached = Attached { host: end("cali1"), workload: end("eth0"), warnings: Vec::new() };
+    let translation = |inside: &str| IPNAT {
+        internal_ip: Some(inside.parse().unwrap()),
+        external_ip: Some("192.0.2.1".parse().unwrap()),
+    };
+    let mut earlier = WorkloadEndpoint::default();
+    earlier.spec.ip_nats = vec![translation("10.0.0.5"), translation("10.0.0.6")];
+    let addresses = ["10.0.0.6/32".parse().unwrap()];
+    let now = endpoint(Some(earlier), &identity, &attached, &addresses, "net1", &BTreeMap::new(), &[]);
+    assert_eq!(now.spec.ip_nats, [translation("10.0.0.6")]);
+    assert_eq!(now.metadata.active_instance_id, "y");
 }

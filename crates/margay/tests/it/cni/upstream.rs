@@ -118,6 +118,28 @@ fn what_no_endpoint_may_be_called_is_refused_without_a_trace() {
 }
 
 #[test]
+fn an_endpoint_that_nobody_could_write_is_not_joined() {
+    run_on_both("cni::upstream::an_endpoint_that_nobody_could_write_is_not_joined", |bench| {
+        let key = "/calico/v1/host/h1/workload/cni/c1/endpoint/eth0";
+        for (record, part) in [
+            ("{}", "error with field interfaceName = ''"),
+            (
+                r#"{"state":"active","name":"calic1","profile_ids":["net1"],"ipv4_nets":["10.65.0.9/24"]}"#,
+                "(IP network contains multiple addresses)",
+            ),
+        ] {
+            bench.store.put(key, record);
+            refused(&bench.call("ADD", "c1"), part);
+            let dump = bench.store.dump("/calico").expect("it is up");
+            assert_eq!(dump[key], record, "as it was");
+            assert!(!dump.keys().any(|key| key.contains("/profile/")), "{dump:?}");
+        }
+        bench.succeed("DEL", "c1");
+        bench.assert_clean("all");
+    });
+}
+
+#[test]
 fn an_answer_of_an_ipam_plugin_that_cannot_be_used_is_taken_back() {
     run_on_both("cni::upstream::an_answer_of_an_ipam_plugin_that_cannot_be_used_is_taken_back", |bench| {
         let conf = json!({ "cniVersion": "0.3.1", "ipam": { "type": "odd-ipam" } });
