@@ -4,9 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use margay_ipam::handle::Handle;
 use margay_ipam::{AssignFailure, Owner, Request, TIMESTAMP, View};
+use margay_model::Key;
 use margay_net::{Cidr, Ip, IpVersion};
 use margay_store::Datastore;
+use margay_store::datastore::Error;
+use margay_store::kv::Precondition;
 
 use crate::config::NetConf;
 use crate::error::{Code, Failure, Result};
@@ -131,15 +135,43 @@ pub(crate) async fn take_back<D: Datastore>(store: &D, owner: &Owner) -> Result<
     released.map(|_| ()).map_err(release_failure)
 }
 
-/// Releases what an interface holds. Addresses without a note of their interface belong to any.
+/// Releases what an interface holds on a node. Addresses without a note of their interface belong to any.
 ///
 /// # Errors
 /// The datastore failed.
-pub(crate) async fn release<D: Datastore>(store: &D, handle: &str, ifname: &str) -> Result<Vec<Ip>> {
+pub(crate) async fn release<D: Datastore>(
+    store: &D,
+    handle: &str,
+    ifname: &str,
+    node: &str,
+) -> Result<Vec<Ip>> {
     let of_interface =
         |held: &margay_ipam::block::Attribute| held.note(IFNAME).is_none_or(|note| note == ifname);
-    let released = margay_ipam::release_by_handle(store, handle, of_interface).await;
-    released.map(Option::unwrap_or_default).map_err(release_failure)
+    let released = match margay_ipam::release_by_handle(store, handle, of_interface).await {
+        Ok(Some(released)) => Ok(released),
+        // COMPAT(ipam-lost-handle): upstream takes a missing handle for "released already", and the address is lost.
+        Ok(None) => margay_ipam::release_by_scan(store, handle, node, of_interface).await,
+        // One that cannot be understood would fail every DEL from now on.
+        Err(margay_ipam::Error::BadRecord { .. }) => {
+            forget(store, handle).await?;
+            margay_ipam::release_by_scan(store, handle, node, of_interface).await
+        }
+        Err(error) => Err(error),
+    };
+    released.map_err(release_failure)
+}
+
+/// Removes a handle that cannot be understood: what it names is found without it.
+async fn forget<D: Datastore>(store: &D, handle: &str) -> Result<()> {
+    let key = Key::IpamHandle { id: handle.to_owned() };
+    let Some(record) = store.get_record(&key).await? else { return Ok(()) };
+    if Handle::decode(&record.value).is_ok() {
+        return Ok(());
+    }
+    match store.delete_record(&key, Precondition::Revision(record.revision)).await {
+        Ok(()) | Err(Error::Conflict { .. } | Error::DoesNotExist { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Releases what old versions assigned under the workload's own identifier.

@@ -16,7 +16,7 @@ use margay_net::{Cidr, Ip, IpVersion};
 use margay_store::Datastore as _;
 use serde_json::{Value, json};
 
-use crate::addresses::{self, IFNAME, Wanted};
+use crate::addresses::{self, Wanted};
 use crate::args::Args;
 use crate::call::{Call, LIMIT, UNDO_LIMIT, check_ready, runtime};
 use crate::cluster::NoCluster;
@@ -198,16 +198,7 @@ fn del(call: &mut Call<'_>) -> Result<()> {
 
 async fn release(store: &AnyStore, identity: &Identity, handle: &str) -> Result<Vec<Ip>> {
     let ifname = identity.ifname.as_str();
-    let of_interface =
-        |held: &margay_ipam::block::Attribute| held.note(IFNAME).is_none_or(|note| note == ifname);
-    let by_handle = margay_ipam::release_by_handle(store, handle, of_interface).await;
-    let mut released = match by_handle.map_err(failure)? {
-        Some(released) => released,
-        // COMPAT(ipam-lost-handle): upstream takes a missing handle for "released already", and the address is lost.
-        None => margay_ipam::release_by_scan(store, handle, &identity.node, of_interface)
-            .await
-            .map_err(failure)?,
-    };
+    let mut released = addresses::release(store, handle, ifname, &identity.node).await?;
     if !is_of_newer_container(store, identity).await? {
         released.extend(addresses::release_legacy(store, &identity.workload.id()).await?);
     }

@@ -34,7 +34,7 @@ pub(crate) async fn release(
     if !entry.release {
         return Ok(());
     }
-    let mut released = addresses::release(store, &entry.handle(), &entry.ifname).await?;
+    let mut released = addresses::release(store, &entry.handle(), &entry.ifname, &identity.node).await?;
     if removed == Removed::Gone {
         released.extend(addresses::release_legacy(store, &identity.workload.id()).await?);
     }

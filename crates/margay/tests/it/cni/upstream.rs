@@ -140,6 +140,23 @@ fn an_endpoint_that_nobody_could_write_is_not_joined() {
 }
 
 #[test]
+fn an_address_whose_handle_is_lost_goes_with_its_container() {
+    run_on_both("cni::upstream::an_address_whose_handle_is_lost_goes_with_its_container", |bench| {
+        let handle = "/calico/ipam/v2/handle/net1.c1";
+        for broken in [None, Some("junk")] {
+            bench.succeed("ADD", "c1");
+            match broken {
+                Some(text) => bench.store.put(handle, text),
+                None => bench.store.delete(handle),
+            }
+            bench.succeed("DEL", "c1");
+            bench.store.delete(handle);
+            bench.assert_clean("a lost handle");
+        }
+    });
+}
+
+#[test]
 fn an_answer_of_an_ipam_plugin_that_cannot_be_used_is_taken_back() {
     run_on_both("cni::upstream::an_answer_of_an_ipam_plugin_that_cannot_be_used_is_taken_back", |bench| {
         let conf = json!({ "cniVersion": "0.3.1", "ipam": { "type": "odd-ipam" } });
