@@ -228,7 +228,7 @@ fn two_hundred_containers_come_and_go_side_by_side() {
     run_on_both("cni::faults::two_hundred_containers_come_and_go_side_by_side", |bench| {
         let names: Vec<String> = (0..200).map(|number| format!("many{number}")).collect();
         let mut addresses = BTreeSet::new();
-        for group in names.chunks(20) {
+        for group in names.chunks(200) {
             let children: Vec<Child> = group.iter().map(|name| bench.start("ADD", name, "")).collect();
             for child in children {
                 let answer = answer_of(child);
@@ -237,7 +237,7 @@ fn two_hundred_containers_come_and_go_side_by_side() {
             }
         }
         assert_eq!(addresses.len(), 200);
-        for group in names.chunks(20) {
+        for group in names.chunks(200) {
             let children: Vec<Child> = group.iter().map(|name| bench.start("DEL", name, "")).collect();
             for child in children {
                 let answer = answer_of(child);
