@@ -1,6 +1,6 @@
 //! Writing the table: one batch, and what to do when the kernel refuses it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use margay_kernel::Errno;
@@ -38,6 +38,8 @@ enum Next {
 struct Attempts {
     /// The table was read after a refusal.
     verified: bool,
+    /// Everything was to be made anew.
+    rebuilt: bool,
     /// Each element has a message of its own.
     one_by_one: bool,
 }
@@ -203,6 +205,12 @@ impl<M: Machine> Dataplane<M> {
             self.verify = true;
             return Next::Again;
         }
+        if !attempts.rebuilt && refusals.iter().all(|refusal| is_of_structure(refusal.errno)) {
+            // What stands there is tied together as no picture of names shows: chains renamed, strangers that use ours.
+            attempts.rebuilt = true;
+            self.forget_table();
+            return Next::Again;
+        }
         let blamed = blamed(refusals, culprits);
         if blamed.iter().any(|culprit| matches!(culprit, Culprit::Table)) {
             return Next::Later;
@@ -227,6 +235,13 @@ impl<M: Machine> Dataplane<M> {
         }
         self.quarantine_changed |= progress;
         if progress { Next::Again } else { Next::Later }
+    }
+
+    /// Takes the table for one of somebody else: the next plan deletes it and makes ours, in one batch.
+    fn forget_table(&mut self) {
+        self.actual = Actual { presence: Presence::Other, ..Actual::default() };
+        self.model.sets.compare(&self.model.desired, &BTreeMap::new());
+        self.model.desired.dirty.everything = true;
     }
 
     /// Puts something closed in the place of what the kernel refuses; true when that was possible.
@@ -283,6 +298,11 @@ fn blamed(refusals: &[Refusal], culprits: &[Culprit]) -> BTreeSet<Culprit> {
 /// True for refusals that are nobody's fault.
 fn is_passing(errno: Errno) -> bool {
     [Errno::NOMEM, Errno::NOBUFS, Errno::PERM, Errno::AGAIN, Errno::INTR].contains(&errno)
+}
+
+/// True for refusals because of what is there, or is not.
+fn is_of_structure(errno: Errno) -> bool {
+    [Errno::BUSY, Errno::EXIST, Errno::NOENT].contains(&errno)
 }
 
 /// The interface whose element it is.
