@@ -153,7 +153,7 @@ fn content(table: &str) -> BTreeMap<String, BTreeSet<String>> {
             continue;
         }
         let word = line.split(' ').next().unwrap_or_default();
-        if matches!(word, "chain" | "set" | "map") && line.ends_with('{') {
+        if line.ends_with('{') {
             line.clone_into(&mut name);
             rule = 0;
             blocks.entry(name.clone()).or_default();
@@ -181,7 +181,6 @@ fn content(table: &str) -> BTreeMap<String, BTreeSet<String>> {
             );
         }
     }
-    blocks.remove("");
     blocks
 }
 
@@ -217,6 +216,12 @@ fn ip(arguments: &str) {
 
 fn probe(lab: &Lab, text: &str, passes: bool) -> bool {
     lab.probe(&text.parse::<Probe>().expect("a probe"), passes)
+}
+
+/// Tries all of [`FORBIDDEN`] at once.
+fn nothing_forbidden_passes(lab: &Lab) -> bool {
+    let probes: Vec<_> = FORBIDDEN.iter().map(|text| (text.parse().expect("a probe"), false)).collect();
+    lab.probe_all(&probes).iter().all(|passed| !passed)
 }
 
 /// Runs something while somebody tries what is forbidden without a pause.
@@ -383,7 +388,7 @@ fn whatever_becomes_of_the_datastore_the_end_is_that_of_a_fresh_start() {
 }
 
 /// Damage done with `nft` by someone else.
-const DAMAGE: [&str; 18] = [
+const DAMAGE: [&str; 24] = [
     "flush table inet calico",
     "delete table inet calico",
     "delete table inet calico; add table inet calico { comment \"margay schema 1\"; }",
@@ -402,6 +407,12 @@ const DAMAGE: [&str; 18] = [
     "delete element inet calico wl_from { \"cali2\" }; add element inet calico wl_from { \"cali2\" : accept }",
     "add chain inet calico stray { type filter hook forward priority 5; policy drop; }",
     "add set inet calico stray { type ipv4_addr; }",
+    "add table inet calico { flags dormant; }",
+    "add chain inet calico fwd_from { policy drop; }",
+    "rename chain inet calico antispoof other",
+    "delete chain inet calico nat_post",
+    "add element inet calico hosts4 { 192.0.2.1 }",
+    "flush chain inet calico wl_exempt; add rule inet calico wl_exempt accept",
 ];
 
 #[test]
@@ -442,7 +453,7 @@ fn what_others_do_to_the_table_is_put_right_whether_the_agent_sees_it_or_not() {
         }
     }
     assert!(flow.goes_on());
-    assert!(FORBIDDEN.iter().all(|text| !probe(&lab, text, false)));
+    assert!(nothing_forbidden_passes(&lab));
     // Not a bound of ours, which is a second: of any machine.
     assert!(slowest < Duration::from_secs(10), "{slowest:?}");
 }
@@ -497,14 +508,72 @@ fn routes_come_back_whatever_becomes_of_them_and_their_interface() {
             "link set cali1 up",
         ],
         &["link set cali1 mtu 1300", "link set cali1 mtu 1500"],
+        &[
+            "link del cali1",
+            "link add cali1 address ee:ee:ee:ee:ee:ee type veth peer name eth0 address 02:00:00:00:00:11 netns W1",
+            "link set cali1 up",
+            "-n W1 addr add 10.65.0.11/32 dev eth0",
+            "-n W1 addr add fd65::11/128 dev eth0 nodad",
+            "-n W1 link set eth0 up",
+            "-n W1 route add 169.254.1.1 dev eth0 scope link",
+            "-n W1 route add default via 169.254.1.1 dev eth0",
+        ],
     ] {
         for line in damage {
             ip(line);
         }
         agent.wait_for(DEADLINE, &format!("repair of {damage:?}"), || routes(1) == right);
         agent.wait_for(DEADLINE, &format!("traffic after {damage:?}"), || probe(&lab, "W0>W1 tcp:80", true));
-        assert!(FORBIDDEN.iter().all(|text| !probe(&lab, text, false)), "{damage:?}");
+        assert!(nothing_forbidden_passes(&lab), "{damage:?}");
     }
+}
+
+#[test]
+fn a_flow_does_not_follow_its_address_to_another_endpoint() {
+    let name = "adversary_faults::a_flow_does_not_follow_its_address_to_another_endpoint";
+    if !enclosed(name) || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(3), Etcd::start());
+    etcd.put("/calico/v1/policy/profile/open/rules", OPEN);
+    for number in 0..3 {
+        etcd.put(&workload_key(number), &workload(&lab, number, ""));
+    }
+    etcd.put(READY, "true");
+    let agent = Agent::start_on_etcd(&etcd, &[]);
+    agent.settle(&etcd, 1);
+    let flow = lab.flow("X", "W1", 7777).expect("everything is allowed");
+    assert!(flow.goes_on());
+    ip("-n W2 addr add 10.65.0.11/32 dev eth0");
+    let watch = |machine: &str| {
+        let rules = "table inet watch { chain c { type filter hook prerouting priority -450; ip daddr 10.65.0.11 tcp dport 7777 counter; }; }";
+        let output = lab.run(machine, "nft", &[rules]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let count = |machine: &str| -> u64 {
+        let text =
+            String::from_utf8_lossy(&lab.run(machine, "nft", &["list", "table", "inet", "watch"]).stdout)
+                .into_owned();
+        let number = text.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
+        number.unwrap_or_else(|| panic!("a counter: {text}")).parse().expect("a number")
+    };
+    // W2 takes the address over and nobody may reach it; the old endpoint goes in the same moment.
+    etcd.put(
+        "/calico/v1/policy/tier/default/policy/closed",
+        r#"{"selector":"n == '2'","types":["ingress"],"inbound_rules":[{"action":"deny"}]}"#,
+    );
+    watch("W2");
+    watch("h1");
+    etcd.delete(&workload_key(1));
+    etcd.put(
+        &workload_key(2),
+        &workload(&lab, 2, "").replace("10.65.0.12/32\"", "10.65.0.12/32\",\"10.65.0.11/32\""),
+    );
+    agent.settle(&etcd, 2);
+    agent.wait_for(DEADLINE, "the route", || routes(2).contains("10.65.0.11"));
+    let before = count("h1");
+    agent.wait_for(DEADLINE, "packets of the flow", || count("h1") > before + 1);
+    assert_eq!(count("W2"), 0, "the flow follows the address");
 }
 
 /// Open files, kibibytes of memory, and rules.

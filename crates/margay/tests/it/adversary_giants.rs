@@ -38,32 +38,16 @@ fn list(count: u32, text: impl Fn(u32) -> String) -> String {
     list
 }
 
-#[test]
-fn giant_and_monstrous_records_do_what_they_say_and_harm_nobody() {
-    let name = "adversary_giants::giant_and_monstrous_records_do_what_they_say_and_harm_nobody";
-    if !enclosed(name) || !Etcd::available() {
-        return;
-    }
-    let (lab, etcd) = (Lab::new(2), Etcd::start());
-    etcd.put(
-        "/calico/v1/policy/profile/open/rules",
-        r#"{"inbound_rules":[{"action":"allow"}],"outbound_rules":[{"action":"allow"}]}"#,
-    );
-    for number in 0..2 {
-        workload(&etcd, &lab, number, "");
-    }
-    etcd.put("/calico/v1/Ready", "true");
-    let agent = Agent::start_on_etcd(&etcd, &[("NetlinkTimeoutSecs", "60")]);
-    agent.settle(&etcd, 1);
+/// Giant policies, and what becomes of packets under them.
+fn policies() -> Vec<(String, &'static [(&'static str, bool)])> {
     let nets = list(4_000, |n| format!("\"10.{}.{}.0/25\"", 100 + n / 256, n % 256));
     let apart = list(3_000, |n| format!("\"10.{}.{}.7/32\"", 100 + n / 256, n % 256));
     let ports = list(6_000, |n| format!("{}", 2 * n + 10_001));
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
-    let labels = list(3_000, |n| format!("\"k{n}\":\"v\""));
     let selector = list(2_000, |n| format!("'v{n}'"));
     let nested = format!("{}all(){}", "(".repeat(3_000), ")".repeat(3_000));
     let nots = format!("{}has(x)", "!".repeat(30_000));
-    let cases: Vec<(String, &[(&str, bool)])> = vec![
+    vec![
         (
             policy(&format!(r#"{{"src_nets":[{nets},"10.65.0.10/32"],"protocol":"tcp","dst_ports":[80]}}"#)),
             &[("W0>W1 tcp:80", true), ("W0>W1 tcp:81", false), ("W0>W1 v6 tcp:80", false)],
@@ -117,9 +101,28 @@ fn giant_and_monstrous_records_do_what_they_say_and_harm_nobody() {
                 .to_owned(),
             &[("W0>W1 tcp:80", false)],
         ),
-    ];
+    ]
+}
+
+#[test]
+fn giant_and_monstrous_records_do_what_they_say_and_harm_nobody() {
+    let name = "adversary_giants::giant_and_monstrous_records_do_what_they_say_and_harm_nobody";
+    if !enclosed(name) || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(2), Etcd::start());
+    etcd.put(
+        "/calico/v1/policy/profile/open/rules",
+        r#"{"inbound_rules":[{"action":"allow"}],"outbound_rules":[{"action":"allow"}]}"#,
+    );
+    for number in 0..2 {
+        workload(&etcd, &lab, number, "");
+    }
+    etcd.put("/calico/v1/Ready", "true");
+    let agent = Agent::start_on_etcd(&etcd, &[("NetlinkTimeoutSecs", "60")]);
+    agent.settle(&etcd, 1);
     let mut mark = 1;
-    for (value, probes) in &cases {
+    for (value, probes) in &policies() {
         etcd.put(POLICY, value);
         mark += 1;
         agent.settle(&etcd, mark);
@@ -132,6 +135,7 @@ fn giant_and_monstrous_records_do_what_they_say_and_harm_nobody() {
     // Endpoints: a thousand addresses, thousands of labels, and everything else at once.
     etcd.put(POLICY, &policy(r#"{"src_selector":"k2999 == 'v'"}"#));
     let [_, v6] = lab.workload_addresses(0);
+    let labels = list(3_000, |n| format!("\"k{n}\":\"v\""));
     let many = list(1_000, |n| format!("\"10.70.{}.{}/32\"", n / 256, n % 256));
     workload(
         &etcd,

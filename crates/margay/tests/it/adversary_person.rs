@@ -18,6 +18,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// What must not be read anywhere.
 const CANARY: &str = "canary-7f3a";
 
+/// A file, an environment, and a word of what the agent says when it has read both.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// `calico-felix` with a configuration file.
 struct Felix {
     folder: TempDir,
@@ -123,7 +126,7 @@ fn secrets_of_any_setting_reach_neither_logs_nor_status() {
     let debug = ("FELIX_LOGSEVERITYSCREEN", "debug");
     let more = ("FELIX_LOGSEVERITYFILE", "debug");
     let unset = format!("[global]\nEtcdPassword = {CANARY}\nPassword: {CANARY}\n");
-    let cases: [(&str, &[(&str, &str)], &str); 9] = [
+    let cases: [Case<'_>; 9] = [
         (&unset, &[("FELIX_ETCDENDPOINTS", "http://127.0.0.1:1")], "connection refused"),
         (&format!("[global]\nEtcdPassword {CANARY}\n"), &[], "felix.cfg"),
         (&format!("[global {CANARY}\n"), &[], "felix.cfg"),
