@@ -613,3 +613,44 @@ fn a_thousand_flaps_leave_nothing_behind() {
     let after = footprint(&agent);
     assert!(after[1] < before[1] + 8 * 1024, "{before:?} {after:?}");
 }
+
+#[test]
+fn changes_without_end_leave_nothing_behind() {
+    if !enclosed("adversary_faults::changes_without_end_leave_nothing_behind") || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(3), Etcd::start());
+    Story::begin(&etcd, &lab);
+    let agent = Agent::start_on_etcd(&etcd, &[]);
+    agent.settle(&etcd, 1);
+    let churn = |from: usize, to: usize| {
+        for number in from..to {
+            // Names, selectors, addresses and rules that never come again.
+            let policy = format!("/calico/v1/policy/tier/default/policy/churn{number}");
+            let far = format!("/calico/v1/host/far{number}/workload/k8s/churn/endpoint/eth0");
+            let own = format!("/calico/v1/host/h1/workload/k8s/churn{number}/endpoint/eth0");
+            let profile = format!("/calico/v1/policy/profile/churn{number}");
+            etcd.put(&policy, &format!(r#"{{"selector":"has(churn{number}) || n == '1'","order":9,"inbound_rules":[{{"src_selector":"churn == '{number}'","action":"next-tier"}},{{"action":"next-tier"}}],"types":["ingress"]}}"#));
+            etcd.put(&far, &format!(r#"{{"state":"active","name":"cali0","profile_ids":["churn{number}"],"ipv4_nets":["10.71.{}.{}/32"],"labels":{{"churn":"{number}"}}}}"#, number / 256, number % 256));
+            etcd.put(&own, &format!(r#"{{"state":"active","name":"calic{number}","profile_ids":["churn{number}"],"ipv4_nets":["10.72.{}.{}/32"],"labels":{{"churn{number}":""}}}}"#, number / 256, number % 256));
+            etcd.put(&format!("{profile}/rules"), OPEN);
+            etcd.put(&format!("{profile}/labels"), &format!(r#"{{"l{number}":"v"}}"#));
+            if number >= 20 {
+                let old = number - 20;
+                etcd.delete(&format!("/calico/v1/policy/tier/default/policy/churn{old}"));
+                etcd.delete(&format!("/calico/v1/host/far{old}"));
+                etcd.delete(&format!("/calico/v1/host/h1/workload/k8s/churn{old}"));
+                etcd.delete(&format!("/calico/v1/policy/profile/churn{old}"));
+            }
+        }
+    };
+    churn(0, 200);
+    agent.settle(&etcd, 2);
+    let before = footprint(&agent);
+    churn(200, 800);
+    agent.settle(&etcd, 3);
+    let after = footprint(&agent);
+    assert_eq!((after[0], after[2]), (before[0], before[2]), "files and rules");
+    assert!(after[1] < before[1] + 6 * 1024, "{before:?} {after:?}");
+    assert!(nothing_forbidden_passes(&lab));
+}
