@@ -101,10 +101,15 @@ impl Host {
 
     /// A plugin's command, with nothing but these variables.
     pub(crate) fn command(&self, plugin: &str, env: &BTreeMap<String, String>) -> Command {
+        self.command_at(&self.plugins().join(plugin), env)
+    }
+
+    /// As [`Host::command`], of a plugin that stands elsewhere.
+    pub(crate) fn command_at(&self, plugin: &Path, env: &BTreeMap<String, String>) -> Command {
         let mut command = Command::new("unshare");
         command
             .args(["--uts", "sh", "-c", r#"hostname exam-host && exec "$@""#, "sh"])
-            .arg(self.plugins().join(plugin))
+            .arg(plugin)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(env)

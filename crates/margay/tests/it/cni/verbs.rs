@@ -1,6 +1,8 @@
 //! What the verbs do where upstream's plugin does nothing, or something else: the "ours" of `spec/cni.md` 20.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -433,6 +435,46 @@ fn a_container_that_is_joined_is_not_wired_again() {
         let other = bench.host.run("calico", &env, &bench.conf.to_string());
         assert_eq!(other.exit, Some(1), "a new one needs its namespace: {other:?}");
         assert_eq!(bench.store.dump("/calico"), before);
+        bench.succeed("DEL", "c1");
+        bench.assert_clean("all");
+    });
+}
+
+#[test]
+fn what_was_installed_joins_a_container_and_doctor_finds_it() {
+    run_on_both("cni::verbs::what_was_installed_joins_a_container_and_doctor_finds_it", |bench| {
+        let (bin, conf) = (bench.host.folder().join("opt/bin"), bench.host.folder().join("net.d"));
+        let [bin_text, conf_text] = [&bin, &conf].map(|path| path.display().to_string());
+        let margay = |args: &[&str], variables: &[(&str, &str)]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_margay"));
+            command.args(args).envs(bench.store.environment()).envs(variables.iter().copied());
+            command.output().expect("starting margay")
+        };
+        let network = json!({ "name": "net1", "cniVersion": "1.0.0", "plugins": [bench.conf] }).to_string();
+        let install = ["cni", "install", "--bin-dir", &bin_text, "--conf-dir", &conf_text];
+        let installed = margay(&install, &[("CNI_NETWORK_CONFIG", &network)]);
+        assert!(installed.status.success(), "{installed:?}");
+        let written = std::fs::read(conf.join("10-calico.conflist")).expect("a configuration");
+        let written: Value = serde_json::from_slice(&written).expect("JSON");
+        let netns = bench.host.container("c1");
+        let mut env = bench.env("ADD", "c1", &netns);
+        env.insert("CNI_PATH".to_owned(), bin_text.clone());
+        let mut child = bench.host.command_at(&bin.join("calico"), &env).spawn().expect("the plugin");
+        let stdin = written["plugins"][0].to_string();
+        child.stdin.take().expect("its stdin").write_all(stdin.as_bytes()).expect("its input");
+        let added = Answer::of(&child.wait_with_output().expect("its end"));
+        assert_eq!(added.exit, Some(0), "{added:?}");
+        let said = margay(&["doctor", "--output", "json"], &[]);
+        let findings: Value = serde_json::from_slice(&said.stdout).expect("JSON");
+        let graded = |what: &str| {
+            let all = findings["findings"].as_array().expect("findings");
+            all.iter().find(|finding| finding["what"] == what).map(|finding| finding["grade"].clone())
+        };
+        assert_eq!(graded("kernel: veth"), Some(json!("ok")), "{findings}");
+        assert_eq!(graded("datastore"), Some(json!("ok")), "{findings}");
+        assert_eq!(graded("pools"), Some(json!("ok")), "{findings}");
+        assert_eq!(graded("default route"), Some(json!("error")), "{findings}");
+        assert_eq!(said.status.code(), Some(1));
         bench.succeed("DEL", "c1");
         bench.assert_clean("all");
     });
