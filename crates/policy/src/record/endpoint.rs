@@ -102,7 +102,7 @@ pub(super) fn host(value: &str, faults: &mut Faults<'_>) -> Option<HostEndpoint>
         }
     };
     let mut wrong = Vec::new();
-    let interface = keep(interface_of(&members), &mut wrong).flatten();
+    let (interface, odd) = interface_of(&members, &mut wrong);
     let mut addresses = Vec::new();
     for name in ["expected_ipv4_addrs", "expected_ipv6_addrs"] {
         expected(&members, name, &mut addresses, &mut wrong);
@@ -110,6 +110,8 @@ pub(super) fn host(value: &str, faults: &mut Faults<'_>) -> Option<HostEndpoint>
     let labels = keep(labels_of(&members), &mut wrong).unwrap_or_default();
     let profiles = keep(profiles_of(&members), &mut wrong).unwrap_or_default();
     let addresses = addresses.into_boxed_slice();
+    // What somebody meant to govern stays governed, by its addresses or else by its name.
+    let interface = interface.or(odd.filter(|_| addresses.is_empty()));
     if wrong.is_empty() {
         return Some(HostEndpoint { interface, addresses, profiles, labels });
     }
@@ -125,16 +127,18 @@ fn keep<T>(result: Result<T, FieldFault>, wrong: &mut Vec<FieldFault>) -> Option
     result.map_err(|fault| wrong.push(fault)).ok()
 }
 
-fn interface_of(members: &Members<'_>) -> Result<Option<IfName>, FieldFault> {
-    let name = text(members, "name")?;
-    if name.is_empty() {
-        return Ok(None);
+/// The interface; and the one of a name that upstream refuses though the kernel has such, as `eth0.100`.
+fn interface_of(members: &Members<'_>, wrong: &mut Vec<FieldFault>) -> (Option<IfName>, Option<IfName>) {
+    let Some(name) = keep(text(members, "name"), wrong).filter(|name| !name.is_empty()) else {
+        return (None, None);
+    };
+    let interface = name.parse::<IfName>().ok();
+    if interface.is_some() && Pattern::Interface.matches(&name) {
+        return (interface, None);
     }
-    let wrong = || FieldFault(format!("name: invalid interface name: {name:?}"));
-    if !Pattern::Interface.matches(&name) {
-        return Err(wrong());
-    }
-    name.parse().map(Some).map_err(|_| wrong())
+    wrong.push(FieldFault(format!("name: invalid interface name: {name:?}")));
+    // `*` is every interface, in a later model than this.
+    (None, interface.filter(|_| name != "*"))
 }
 
 /// Adds the addresses of a list that can be read.

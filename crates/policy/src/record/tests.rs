@@ -188,6 +188,7 @@ fn a_broken_host_endpoint_stays_as_far_as_its_interface_is_known() {
         (r#"{"name":"eth0","expected_ipv4_addrs":["x","10.0.0.1",7]}"#, Some("eth0"), 1),
         (r#"{"name":"*","expected_ipv6_addrs":["fd00::1"]}"#, None, 1),
         (r#"{"name":7,"expected_ipv4_addrs":["10.0.0.1"]}"#, None, 1),
+        (r#"{"name":"eth0.100","profile_ids":["p"]}"#, Some("eth0.100"), 0),
     ] {
         let (record, effects) = effects(HOST, value);
         assert!(
@@ -199,7 +200,7 @@ fn a_broken_host_endpoint_stays_as_far_as_its_interface_is_known() {
         assert_eq!(read.addresses.len(), addresses, "{value}");
         assert!(read.labels.is_empty() && read.profiles.is_empty(), "{value}");
     }
-    for value in ["", "null", "7", "{", r#"{"name":"a b"}"#, r#"{"labels":{"a b":""}}"#] {
+    for value in ["", "null", "7", "{", r#"{"name":"a b"}"#, r#"{"name":"*"}"#, r#"{"labels":{"a b":""}}"#] {
         let (record, effects) = effects(HOST, value);
         assert_eq!((record, effects[0]), (None, Effect::Ignored), "{value}");
     }
