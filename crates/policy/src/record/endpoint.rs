@@ -127,7 +127,7 @@ fn keep<T>(result: Result<T, FieldFault>, wrong: &mut Vec<FieldFault>) -> Option
     result.map_err(|fault| wrong.push(fault)).ok()
 }
 
-/// The interface; and the one of a name that upstream refuses though the kernel has such, as `eth0.100`.
+/// The interface; and the one of a name that upstream refuses though the kernel has such, as `br+lan`.
 fn interface_of(members: &Members<'_>, wrong: &mut Vec<FieldFault>) -> (Option<IfName>, Option<IfName>) {
     let Some(name) = keep(text(members, "name"), wrong).filter(|name| !name.is_empty()) else {
         return (None, None);

@@ -188,7 +188,7 @@ fn a_broken_host_endpoint_stays_as_far_as_its_interface_is_known() {
         (r#"{"name":"eth0","expected_ipv4_addrs":["x","10.0.0.1",7]}"#, Some("eth0"), 1),
         (r#"{"name":"*","expected_ipv6_addrs":["fd00::1"]}"#, None, 1),
         (r#"{"name":7,"expected_ipv4_addrs":["10.0.0.1"]}"#, None, 1),
-        (r#"{"name":"eth0.100","profile_ids":["p"]}"#, Some("eth0.100"), 0),
+        (r#"{"name":"br+lan","profile_ids":["p"]}"#, Some("br+lan"), 0),
     ] {
         let (record, effects) = effects(HOST, value);
         assert!(
