@@ -149,7 +149,9 @@ impl Call<'_> {
     ) -> Result<Vec<u8>> {
         let limit = self.left().max(Duration::from_secs(5));
         let (env, log) = (self.env, &mut self.log);
-        delegate.call(verb, env, arguments, document, limit, &mut |bytes| log.pass_on(bytes))
+        let said = delegate.call(verb, env, arguments, document, limit, &mut |bytes| log.pass_on(bytes));
+        // It may repeat what it was told.
+        said.map_err(|failure| Failure { msg: self.conf.without_token(&failure.msg), ..failure })
     }
 
     /// Takes the lock of a container. A host where it cannot be kept works without, as upstream does.

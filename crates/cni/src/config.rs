@@ -289,6 +289,15 @@ impl NetConf {
         Secret::new(Value::Object(document).to_string())
     }
 
+    /// A text of somebody who knows the configuration, without the token in it.
+    #[must_use]
+    pub fn without_token(&self, text: &str) -> String {
+        match self.policy.auth_token.expose().as_str() {
+            "" => text.to_owned(),
+            token => text.replace(token, "***"),
+        }
+    }
+
     /// The handle of a container's addresses.
     #[must_use]
     pub fn handle(&self, container: &crate::request::ContainerId) -> String {

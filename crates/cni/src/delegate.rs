@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use margay_client::Secret;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::args::Args;
 use crate::error::{Code, Failure, Result};
@@ -20,6 +20,12 @@ use crate::request::Verb;
 
 /// How often a plugin that has closed its output is looked at.
 const PACE: Duration = Duration::from_millis(1);
+
+/// How much of a plugin's output is read; one that says more is told that nobody listens.
+const LONGEST: u64 = 1 << 20;
+
+/// How much of an output that cannot be understood is repeated.
+const QUOTED: usize = 1000;
 
 /// Another plugin, found in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,8 +123,8 @@ impl Delegate {
             let done = done.clone();
             std::thread::spawn(move || {
                 let mut bytes = Vec::new();
-                if let Some(mut stream) = stream {
-                    let _ = stream.read_to_end(&mut bytes);
+                if let Some(stream) = stream {
+                    let _ = stream.take(LONGEST).read_to_end(&mut bytes);
                 }
                 let _ = done.send((index, bytes));
             });
@@ -156,30 +162,36 @@ fn streams(child: &mut Child) -> [Option<Box<dyn Read + Send>>; 2] {
 
 /// What a plugin's error object says, in upstream's words where it says nothing.
 fn refusal(said: &Said) -> Failure {
-    let text = String::from_utf8_lossy(&said.stdout);
-    match serde_json::from_slice::<Value>(&said.stdout) {
-        Ok(Value::Object(object)) => {
-            let member = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-            let (msg, details) = (member("msg"), member("details"));
-            let code = object.get("code").and_then(Value::as_u64).and_then(|code| u32::try_from(code).ok());
-            let code = code.filter(|code| *code > 0).map_or(Code::DELEGATE, Code);
-            // Upstream shows both in one text.
-            let msg = if details.is_empty() { msg.to_owned() } else { format!("{msg}; {details}") };
-            Failure::new(code, msg)
-        }
-        Err(error) => {
-            let reason =
-                if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
-            Failure::new(
-                Code::DELEGATE,
-                format!("netplugin failed but error parsing its diagnostic message {text:?}: {reason}"),
-            )
-        }
-        Ok(_) => Failure::new(
-            Code::DELEGATE,
-            format!("netplugin failed but error parsing its diagnostic message {text:?}: no object"),
-        ),
-    }
+    let reason = match serde_json::from_slice::<Value>(&said.stdout) {
+        Ok(Value::Object(object)) => match told(&object) {
+            Some(failure) => return failure,
+            None => "a member is not of its type".to_owned(),
+        },
+        Ok(_) => "no object".to_owned(),
+        Err(error) if error.is_eof() => "unexpected end of JSON input".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let text: String = String::from_utf8_lossy(&said.stdout).chars().take(QUOTED).collect();
+    Failure::new(
+        Code::DELEGATE,
+        format!("netplugin failed but error parsing its diagnostic message {text:?}: {reason}"),
+    )
+}
+
+/// What an error object says; none when a member is not of its type.
+fn told(object: &Map<String, Value>) -> Option<Failure> {
+    let member = |name: &str| match object.get(name) {
+        None | Some(Value::Null) => Some(""),
+        Some(value) => value.as_str(),
+    };
+    let (msg, details) = (member("msg")?, member("details")?);
+    let code = match object.get("code") {
+        None | Some(Value::Null) => 0,
+        Some(code) => code.as_u64()?,
+    };
+    let code = u32::try_from(code).ok().filter(|code| *code > 0).map_or(Code::DELEGATE, Code);
+    // Upstream shows both in one text.
+    Some(Failure::new(code, if details.is_empty() { msg.to_owned() } else { format!("{msg}; {details}") }))
 }
 
 #[cfg(test)]

@@ -59,6 +59,20 @@ fn what_a_plugin_says_against_it_is_kept() {
     );
     let (other, _) = call("echo '{\"x\":1}'; exit 1", LONG);
     assert_eq!(other.unwrap_err().msg, "");
+    for odd in [r#"{"code":"x","msg":"m"}"#, r#"{"msg":7}"#, r#"{"details":[]}"#, "[]"] {
+        let (said, _) = call(&format!("echo '{odd}'; exit 1"), LONG);
+        let msg = said.unwrap_err().msg;
+        assert!(msg.starts_with("netplugin failed but error parsing its diagnostic message"), "{msg}");
+    }
+}
+
+#[test]
+fn a_plugin_that_never_stops_talking_is_heard_for_a_while() {
+    let (said, _) = call("exec yes", LONG);
+    let failure = said.unwrap_err();
+    assert!(failure.msg.len() < 4000 && failure.msg.contains("y\\ny\\n"), "{}", failure.msg);
+    let (said, passed) = call("yes >&2 || true; echo '{}'", LONG);
+    assert_eq!((said.unwrap().as_str(), passed.len()), ("{}\n", 1 << 20));
 }
 
 #[test]

@@ -181,6 +181,13 @@ fn an_answer_of_an_ipam_plugin_that_cannot_be_used_is_taken_back() {
             assert_eq!(told, "ADD\nDEL\n", "{answer}");
             bench.assert_clean(answer);
         }
+        bench.host.write("bin/odd-ipam", "#!/bin/sh\necho boom\ncat\nexit 1\n");
+        let mut armed = conf.clone();
+        armed["policy"] = json!({ "k8s_auth_token": "canary-7f3a" });
+        let answer = call(bench, "calico", "ADD", &armed, &[]);
+        refused(&answer, "\"boom");
+        assert!(!format!("{answer:?}").contains("canary-7f3a"), "{answer:?}");
+        assert!(answer.stdout["msg"].as_str().is_some_and(|msg| msg.contains("***")), "{answer:?}");
         let two =
             r#"{"ips":[{"version":"4","address":"10.80.0.5/24"},{"version":"4","address":"10.80.0.6/24"}]}"#;
         bench
