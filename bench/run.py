@@ -219,6 +219,7 @@ def main():
         ("The agent: 1,000 endpoints (100 local), 100 policies, etcd",
          [sys.executable, os.path.join(here, "agent.py"), options.binary, "--workloads", "1000", "--policies", "100",
           "--local", "100", "--apps", "100", "--store", "etcd"]),
+        ("The CNI plugin beside bridge with host-local", [sys.executable, os.path.join(here, "cni.py"), options.binary]),
     ]
     for title, command in host:
         if os.path.exists(command[-1] if len(command) == 1 else command[1]):
