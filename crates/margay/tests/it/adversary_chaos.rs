@@ -139,7 +139,25 @@ impl Chaos {
     /// Any record but those of the laboratory's workloads.
     fn record(&mut self) -> (String, String) {
         let host = self.host.clone();
-        match self.choices.below(20) {
+        match self.choices.below(21) {
+            20 => {
+                // Nobody's keys, and keys of records with something behind them.
+                let key = self.choices.of(&[
+                    "policy/tier/default/metadata",
+                    "policy/tier/default/policy/dir/pa",
+                    "policy/profile/dir/rules/more",
+                    "policy/profile/dir/nothing",
+                    "host/h1/metadata",
+                    "host/far/workload/k8s/dir/endpoint/eth0/more",
+                    "ipam/v2/nonsense",
+                    "config/NoSuchParameter",
+                    "Ready2",
+                ]);
+                (
+                    format!("/calico/v1/{key}"),
+                    self.choices.of(&["{}", "true", "{\"selector\":\"all()\"}"]).to_owned(),
+                )
+            }
             0..8 => {
                 let tier = self.choices.of(&["default", "default", "default", "old tier"]);
                 let name = self.choices.of(&POLICIES);

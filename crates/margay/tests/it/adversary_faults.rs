@@ -152,7 +152,6 @@ fn content(table: &str) -> BTreeMap<String, BTreeSet<String>> {
         if line.is_empty() || line == "}" {
             continue;
         }
-        let word = line.split(' ').next().unwrap_or_default();
         if line.ends_with('{') {
             line.clone_into(&mut name);
             rule = 0;
@@ -644,10 +643,10 @@ fn changes_without_end_leave_nothing_behind() {
             }
         }
     };
-    churn(0, 200);
+    churn(0, 150);
     agent.settle(&etcd, 2);
     let before = footprint(&agent);
-    churn(200, 800);
+    churn(150, 500);
     agent.settle(&etcd, 3);
     let after = footprint(&agent);
     assert_eq!((after[0], after[2]), (before[0], before[2]), "files and rules");

@@ -242,3 +242,42 @@ fn records_that_claim_what_is_not_theirs_reach_neither_routes_nor_sources() {
     assert_eq!(routes(), right);
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), agent.log());
 }
+
+#[test]
+fn only_what_leaves_all_pools_hides_behind_the_host() {
+    if !enclosed("adversary_spoof::only_what_leaves_all_pools_hides_behind_the_host") || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(3), Etcd::start());
+    open_world(&etcd, &lab);
+    let pool = |net: &str, masquerade: bool| {
+        let key = format!("/calico/v1/ipam/v4/pool/{}", net.replace('/', "-"));
+        etcd.put(&key, &format!(r#"{{"cidr":"{net}","masquerade":{masquerade}}}"#));
+    };
+    pool("10.65.0.0/24", true);
+    pool("10.65.0.0/16", false);
+    pool("172.17.0.0/24", false);
+    let agent = Agent::start_on_etcd(&etcd, &[]);
+    agent.settle(&etcd, 1);
+    let mut mark = 1;
+    // What the other machine sees: the host's address, or the workload's own.
+    let mut check = |machine: &str, port: u16, source: &str| {
+        mark += 1;
+        agent.settle(&etcd, mark);
+        observe(&lab, machine, &format!("ip saddr {source} tcp dport {port}"));
+        assert!(passes(&lab, &format!("W0>{machine} tcp:{port}"), true), "{machine} {port}");
+        assert!(count(&lab, machine) > 0, "{machine} {port}: not from {source}");
+    };
+    check("Y", 80, "192.168.77.2");
+    check("X", 80, "10.65.0.10");
+    check("W1", 80, "10.65.0.10");
+    pool("10.65.0.0/24", false);
+    check("Y", 81, "10.65.0.10");
+    pool("10.65.0.0/16", true);
+    check("Y", 82, "192.168.77.2");
+    etcd.delete("/calico/v1/ipam/v4/pool/172.17.0.0-24");
+    check("X", 82, "172.17.0.2");
+    // A pool that nobody can read is none.
+    etcd.put("/calico/v1/ipam/v4/pool/192.168.77.0-24", r#"{"cidr":"192.168.77.0/24","masquerade":"yes"}"#);
+    check("Y", 83, "192.168.77.2");
+}
