@@ -585,6 +585,51 @@ fn footprint(agent: &Agent) -> [usize; 3] {
     [files, memory, table(agent).values().map(BTreeSet::len).sum()]
 }
 
+/// One interface goes down and up again, another comes and goes.
+fn flaps(count: usize) {
+    let lines = "link set cali1 down\nlink set cali1 up\nlink add calix1 type veth peer name other\nlink set calix1 up\nlink del calix1\n";
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), lines.repeat(count)).expect("writing it");
+    ip(&format!("-batch {}", file.path().display()));
+}
+
+#[test]
+fn events_that_are_lost_are_made_up_for() {
+    if !enclosed("adversary_faults::events_that_are_lost_are_made_up_for") || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(3), Etcd::start());
+    Story::begin(&etcd, &lab);
+    let agent = Agent::start_on_etcd(&etcd, &[]);
+    agent.settle(&etcd, 1);
+    agent.wait_for(DEADLINE, "routes", || routes(1).contains("10.65.0.11") && routes(1).contains("fd65::11"));
+    let (right, rules) = (routes(1), table(&agent));
+    // More than its sockets hold, of interfaces and of tables; and what matters in the middle of it.
+    agent.signal("-STOP");
+    flaps(300);
+    ip("link set cali2 down");
+    ip("link set cali2 name elsewhere");
+    ip("link set elsewhere name cali2");
+    ip("link set cali2 up");
+    ip("route del 10.65.0.10 dev cali0");
+    assert_eq!(agent.nft(&["flush chain inet calico fwd_from; flush chain inet calico antispoof"]), "");
+    let mut noise = String::from("table inet noise { set s { type ipv4_addr; }; }\n");
+    for number in 0..40_000 {
+        noise.push_str(&format!("add element inet noise s {{ 10.{}.{}.1 }}\n", number / 256, number % 256));
+    }
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), noise).expect("writing it");
+    assert_eq!(agent.nft(&["-f", &file.path().display().to_string()]), "");
+    flaps(500);
+    agent.signal("-CONT");
+    agent.wait_for(DEADLINE, "the routes", || {
+        routes(1) == right && routes(0).contains("10.65.0.10") && routes(2).contains("10.65.0.12")
+    });
+    agent.wait_for(DEADLINE, "the rules", || table(&agent) == rules);
+    assert!(probe(&lab, "W0>W1 tcp:80", true));
+    assert!(nothing_forbidden_passes(&lab));
+}
+
 #[test]
 fn a_thousand_flaps_leave_nothing_behind() {
     if !enclosed("adversary_faults::a_thousand_flaps_leave_nothing_behind") || !Etcd::available() {
@@ -594,12 +639,6 @@ fn a_thousand_flaps_leave_nothing_behind() {
     Story::begin(&etcd, &lab);
     let agent = Agent::start_on_etcd(&etcd, &[]);
     agent.settle(&etcd, 1);
-    let flaps = |count: usize| {
-        let lines = "link set cali1 down\nlink set cali1 up\nlink add calix1 type veth peer name other\nlink set calix1 up\nlink del calix1\n";
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), lines.repeat(count)).expect("writing it");
-        ip(&format!("-batch {}", file.path().display()));
-    };
     flaps(20);
     agent.wait_for(DEADLINE, "traffic", || probe(&lab, "W0>W1 tcp:80", true));
     let before = footprint(&agent);
