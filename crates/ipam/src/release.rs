@@ -193,6 +193,7 @@ async fn release_held<D: Datastore>(
 }
 
 /// Releases what a handle holds in the blocks of a host, whatever its record says: for a handle whose record is lost.
+/// A block that cannot be understood is passed over: nobody knows whether it holds anything of the handle.
 ///
 /// # Errors
 /// As [`release_address`].
@@ -205,7 +206,11 @@ pub async fn release_by_scan<D: Datastore>(
     let set = RecordSet::IpamAffinities { node: Some(host.to_owned()), version: None };
     let mut released = Vec::new();
     for claim in claims(store, &set, |_| true).await? {
-        let Some(held) = stored::block(store, claim.cidr).await? else { continue };
+        let held = match stored::block(store, claim.cidr).await {
+            Ok(Some(held)) => held,
+            Ok(None) | Err(Error::BadRecord { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         let addresses = held.block.held(id, &wanted);
         if !addresses.is_empty() {
             released.extend(release_in_block(store, held, &addresses, |held| held.is_of(id)).await?);

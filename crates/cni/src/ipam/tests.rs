@@ -335,6 +335,9 @@ fn an_address_whose_handle_is_lost_is_released_all_the_same() {
     assert_eq!(host.del("c1").exit, 0);
     let again = host.call("ADD", "c2", "IP=10.65.0.0", &host.conf("1.0.0", &json!({})));
     assert_eq!(again.exit, 0, "{again:?}");
+    // A block that nobody can read must not keep others from being searched.
+    host.put("/calico/ipam/v2/assignment/ipv4/block/10.64.0.0-26", "junk");
+    host.put("/calico/ipam/v2/host/h1/ipv4/block/10.64.0.0-26", "{}");
     host.put("/calico/ipam/v2/handle/net1.c2", "junk");
     assert_eq!(host.del("c2").exit, 0);
     let again = host.call("ADD", "c3", "IP=10.65.0.0", &host.conf("1.0.0", &json!({})));
