@@ -346,8 +346,9 @@ fn check_name(name: &str) -> Result<()> {
     ))
 }
 
+/// A number that counts only above 0; one that is too large stays too large.
 fn positive(number: i64) -> Option<u32> {
-    u32::try_from(number).ok().filter(|number| *number > 0)
+    (number > 0).then(|| u32::try_from(number).unwrap_or(u32::MAX))
 }
 
 // === impl LogConf, PolicyConf, IpamConf ===

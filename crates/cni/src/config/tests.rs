@@ -33,6 +33,13 @@ fn everything_has_a_default() {
 }
 
 #[test]
+fn numbers_count_above_nothing_and_stay_too_large() {
+    for (number, mtu) in [(0, None), (-5, None), (1400, Some(1400)), (1 << 33, Some(u32::MAX))] {
+        assert_eq!(conf(&json!({ "name": "n", "mtu": number })).mtu, mtu);
+    }
+}
+
+#[test]
 fn errors_are_in_the_version_that_was_asked() {
     for (text, version) in [
         (r#"{"cniVersion":"0.4.0"}"#, "0.4.0"),
