@@ -34,7 +34,7 @@ fn everything_has_a_default() {
 
 #[test]
 fn numbers_count_above_nothing_and_stay_too_large() {
-    for (number, mtu) in [(0, None), (-5, None), (1400, Some(1400)), (1 << 33, Some(u32::MAX))] {
+    for (number, mtu) in [(0, None), (-5, None), (1400, Some(1400)), (1_i64 << 33, Some(u32::MAX))] {
         assert_eq!(conf(&json!({ "name": "n", "mtu": number })).mtu, mtu);
     }
 }
