@@ -46,7 +46,7 @@ fn says(node: &Node, value: &Value<'_>) -> bool {
         (NodeValue::Scalar(scalar), value) => match (scalar.resolve(), value) {
             (Resolved::Null, Value::Null) => true,
             (Resolved::Bool(found), Value::Bool(wanted)) => found == *wanted,
-            (Resolved::Int(found), Value::Int(wanted)) => found == i128::from(*wanted),
+            (Resolved::Int(found), Value::Int(wanted)) => found == *wanted,
             (Resolved::Float(found), Value::Float(wanted)) => found.to_bits() == wanted.to_bits(),
             // Whole floats are written as integers are.
             #[expect(clippy::cast_precision_loss, reason = "the written float was whole")]
