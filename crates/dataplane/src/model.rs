@@ -210,6 +210,10 @@ impl Model {
         // Another endpoint's address is no floating address, so each change counts as long as there are any.
         self.pending.floating |= has_nats || had_nats || !self.with_nats.is_empty();
         self.pending.interfaces.extend(touched.interfaces);
+        for wide in touched.networks.iter().flat_map(|net| self.claims.networks_around(*net)) {
+            let owners = self.claims.claimants_of(&wide).filter_map(|id| self.workloads.get(id));
+            self.pending.interfaces.extend(owners.map(|endpoint| endpoint.interface));
+        }
         self.pending.networks.extend(touched.networks);
         let faults = endpoint.as_ref().map(|endpoint| self.net_faults(endpoint));
         self.set_faults(&id, faults.unwrap_or_default());
@@ -391,7 +395,7 @@ impl Model {
     fn settle_workload(&mut self, interface: &IfName, networks: &mut BTreeSet<Cidr>) {
         let key = Key::from(Value::IfName(*interface));
         let mut wanted = Wanted::default();
-        if let Some((_, endpoint)) = self.governing(interface) {
+        if let Some((id, endpoint)) = self.governing(interface) {
             if !endpoint.active || self.blocked.contains(interface) {
                 let closed = || Element::verdict(key, Verdict::Drop);
                 wanted
@@ -406,7 +410,10 @@ impl Model {
                 wanted.programs.push((FixedSet::WorkloadTo, of(ProgramKind::WorkloadIn, &endpoint.ingress)));
             }
             // Also of an endpoint that is down: its packets are dropped for that, and its address is still its own.
-            wanted.elements.extend(sources(interface, self.nets_of(endpoint)));
+            let mut nets = self.nets_of(endpoint);
+            // A network that holds others' addresses is routed, but nobody may speak for all of it.
+            nets.retain(|net| net.is_single() || !self.claims.is_shared(*net, id));
+            wanted.elements.extend(sources(interface, nets));
         }
         let ranges = self.desired.fixed_sets().any(FixedSet::needs_concatenated_ranges);
         wanted.elements.retain(|(set, _)| ranges || !set.needs_concatenated_ranges());

@@ -93,6 +93,17 @@ impl Claims {
         self.networks.get(net).into_iter().flatten()
     }
 
+    /// The claimed networks of more than one address in which a network lies.
+    pub(crate) fn networks_around(&self, net: Cidr) -> impl Iterator<Item = Cidr> + '_ {
+        self.wide.iter().copied().filter(move |wide| *wide != net && wide.contains(net))
+    }
+
+    /// True when an endpoint other than that one claims a part of the network.
+    pub(crate) fn is_shared(&self, net: Cidr, than: &WorkloadId) -> bool {
+        let inside = self.networks.range(net..).take_while(|(other, _)| net.contains(**other));
+        inside.filter(|(other, _)| **other != net).any(|(_, ids)| ids.iter().any(|id| id != than))
+    }
+
     /// True when an endpoint other than that one has the address.
     pub(crate) fn is_owned_by_other(&self, address: IpAddr, than: &WorkloadId) -> bool {
         let other = |owners: &BTreeSet<WorkloadId>| !owners.contains(than);

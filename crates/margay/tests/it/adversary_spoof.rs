@@ -244,6 +244,36 @@ fn records_that_claim_what_is_not_theirs_reach_neither_routes_nor_sources() {
 }
 
 #[test]
+fn a_network_around_others_addresses_gives_no_right_to_speak_for_them() {
+    let name = "adversary_spoof::a_network_around_others_addresses_gives_no_right_to_speak_for_them";
+    if !enclosed(name) || !Etcd::available() {
+        return;
+    }
+    let (lab, etcd) = (Lab::new(3), Etcd::start());
+    open_world(&etcd, &lab);
+    put_workload(&etcd, &lab, 0, r#","10.65.0.0/24","10.66.0.0/24","fd65::/64","fd66::/64""#, "");
+    let agent = Agent::start_on_etcd(&etcd, &[]);
+    agent.settle(&etcd, 1);
+    for (text, expected) in [
+        ("W0>W1 udp:80 src=10.65.0.12", false),
+        ("W0>W1 v6 udp:80 src=fd65::12", false),
+        ("W0>W1 udp:80 src=10.66.0.12", true),
+        ("W0>W1 v6 udp:80 src=fd66::12", true),
+        ("W0>W1 tcp:80", true),
+        ("W2>W1 tcp:80", true),
+    ] {
+        assert_eq!(passes(&lab, text, expected), expected, "{text}");
+    }
+    // An address inside comes, and goes again.
+    put_workload(&etcd, &lab, 2, r#","10.66.0.77/32""#, "");
+    agent.settle(&etcd, 2);
+    assert!(!passes(&lab, "W0>W1 udp:81 src=10.66.0.77", false));
+    put_workload(&etcd, &lab, 2, "", "");
+    agent.settle(&etcd, 3);
+    assert!(passes(&lab, "W0>W1 udp:82 src=10.66.0.77", true));
+}
+
+#[test]
 fn only_what_leaves_all_pools_hides_behind_the_host() {
     if !enclosed("adversary_spoof::only_what_leaves_all_pools_hides_behind_the_host") || !Etcd::available() {
         return;
