@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use margay_kernel::nft::{
-    Batch, Chain, ChainKind, DataType, Detail, Element, Field, Hook, Key, Load, Name, Nft, Nftables, Op, Rule,
-    Set, Statement, Table, TableId, Value, Verdict,
+    Batch, Chain, ChainKind, DataType, Detail, Element, Field, Hook, Key, Load, Name, Nft, Nftables, Op,
+    Rule, Set, Statement, Table, TableId, Value, Verdict,
 };
 use margay_kernel::{Isolation, Namespace, isolated};
 use margay_net::IpVersion;
@@ -35,7 +35,9 @@ fn main() {
 }
 
 fn measure(rounds: usize, most: usize) {
-    println!("{SETS} sets of {MEMBERS}, {CHAINS} chains of {RULES} rules, {INTERFACES} interfaces, {PROGRAMS} programs");
+    println!(
+        "{SETS} sets of {MEMBERS}, {CHAINS} chains of {RULES} rules, {INTERFACES} interfaces, {PROGRAMS} programs"
+    );
     let mut nft = Nft::open(Duration::from_secs(30)).expect("nftables");
     println!("{:?}", nft.features());
     cold(&mut nft, most);
@@ -183,7 +185,8 @@ fn repoint(nft: &mut Nft, rounds: usize) {
 /// A thousand members in one batch.
 fn thousand(nft: &mut Nft, rounds: usize) {
     let mut times = Vec::new();
-    let members: Vec<_> = (0..1_000_u32).map(|i| Element::point(Value::V4((0xac10_0000 + i).into()).into())).collect();
+    let members: Vec<_> =
+        (0..1_000_u32).map(|i| Element::point(Value::V4((0xac10_0000 + i).into()).into())).collect();
     let mut batch = Batch::new(table(), nft.features());
     for round in 0..rounds {
         let set = set_name(u32::try_from(round).expect("few") % SETS);
@@ -218,9 +221,8 @@ fn content(batches: &mut Vec<Batch>, next: impl Fn(&mut Vec<Batch>)) {
         next(batches);
         let batch = last(batches);
         batch.add_set(&Set::of(set_name(set), Field::Ipv4Addr.into()));
-        let members = (0..MEMBERS).map(|member| {
-            Element::point(Value::V4((0x0a00_0000 + set * 256 + member).into()).into())
-        });
+        let members = (0..MEMBERS)
+            .map(|member| Element::point(Value::V4((0x0a00_0000 + set * 256 + member).into()).into()));
         batch.add_elements(&set_name(set), members);
     }
     for chain in 0..CHAINS - PROGRAMS {
@@ -243,7 +245,10 @@ fn content(batches: &mut Vec<Batch>, next: impl Fn(&mut Vec<Batch>)) {
     next(batches);
     let batch = last(batches);
     batch.add_set(&Set::map(name("wl_to"), Field::IfName.into(), DataType::Verdict));
-    batch.add_elements(&name("wl_to"), (0..INTERFACES).map(|interface| entry(interface, interface % PROGRAMS)));
+    batch.add_elements(
+        &name("wl_to"),
+        (0..INTERFACES).map(|interface| entry(interface, interface % PROGRAMS)),
+    );
     batch.add_chain(&Chain::base(name("forwarding"), ChainKind::Filter, Hook::Forward, 0));
     let dispatch = rule([Statement::VerdictMap(vec![Load::OifName], (&name("wl_to")).into())]);
     batch.add_rule(&name("forwarding"), &dispatch);
@@ -254,7 +259,10 @@ fn text() -> String {
     let mut text = String::from("table inet bench {\n");
     for set in 0..SETS {
         let members: Vec<_> = (0..MEMBERS).map(|member| address(0x0a00_0000 + set * 256 + member)).collect();
-        text.push_str(&format!("set s{set} {{ type ipv4_addr; elements = {{ {} }}; }}\n", members.join(", ")));
+        text.push_str(&format!(
+            "set s{set} {{ type ipv4_addr; elements = {{ {} }}; }}\n",
+            members.join(", ")
+        ));
     }
     for chain in 0..CHAINS - PROGRAMS {
         text.push_str(&format!("chain c{chain} {{\n"));
@@ -329,7 +337,8 @@ fn last(batches: &mut [Batch]) -> &mut Batch {
 }
 
 fn feed(commands: &str) {
-    let mut child = Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("the nft tool");
+    let mut child =
+        Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()).spawn().expect("the nft tool");
     child.stdin.take().expect("piped").write_all(commands.as_bytes()).expect("it reads");
     assert!(child.wait().expect("it ends").success());
 }
