@@ -185,7 +185,7 @@ impl Agent {
             let texts = self.source.read(&store, &name).await?;
             Ok::<_, SourceError>((store, texts))
         });
-        let Some((store, texts)) = opened.await else { return Ok(()) };
+        let Some((store, mut texts)) = opened.await else { return Ok(()) };
         while let Err(error) = live.take(&texts) {
             // Read again: somebody may have mended it meanwhile.
             stages.startup.detail(&chain(&error));
@@ -193,10 +193,8 @@ impl Agent {
                 return Ok(());
             }
             let read = self.attempt("reading parameters", || self.source.read(&store, &name)).await;
-            let Some(texts) = read else { return Ok(()) };
-            if live.take(&texts).is_ok() {
-                break;
-            }
+            let Some(read) = read else { return Ok(()) };
+            texts = read;
         }
         stages.startup.detail("");
         stages.startup.set_ready(true);

@@ -250,3 +250,23 @@ fn pages_are_for_this_host_and_survive_peers_that_stall() {
         assert!(page.contains(&format!("\n{name}")), "no {name} in\n{page}");
     }
 }
+
+#[test]
+fn a_bad_parameter_that_was_mended_is_forgotten() {
+    if !enclosed("adversary_person::a_bad_parameter_that_was_mended_is_forgotten") || !Etcd::available() {
+        return;
+    }
+    output("ip", &["link", "set", "lo", "up"]);
+    let etcd = Etcd::start();
+    etcd.put("/calico/v1/Ready", "true");
+    etcd.put("/calico/v1/config/MetadataPort", "many");
+    let url = etcd.client_url();
+    let felix = Felix::start("", &[("FELIX_ETCDENDPOINTS", &url), ("FELIX_FELIXHOSTNAME", "h1")]);
+    felix.wait_for("the complaint", || felix.said().contains("MetadataPort"));
+    etcd.delete("/calico/v1/config/MetadataPort");
+    felix.wait_for("the table", || table().contains("DefaultEndpointToHostAction"));
+    etcd.put("/calico/v1/config/DefaultEndpointToHostAction", "ACCEPT");
+    felix.wait_for("the change", || !table().contains("DefaultEndpointToHostAction"));
+    etcd.put("/calico/v1/host/h1/config/DefaultEndpointToHostAction", "DROP");
+    felix.wait_for("the change of this host", || table().contains("DefaultEndpointToHostAction"));
+}
