@@ -15,6 +15,7 @@ use margay_testkit::lab::{Lab, Probe, enclosed};
 use margay_testkit::policy_world::Choices;
 
 use crate::adversary_chaos::{self as chaos, Chaos, Keys, WORKLOADS};
+use crate::adversary_faults::assert_like_a_fresh_start;
 use crate::host::Agent;
 
 /// How often a world is changed.
@@ -84,11 +85,12 @@ fn play(lab: &Lab, settings: usize, seeds: Range<u64>) {
     let etcd = Etcd::start();
     etcd.put("/calico/v1/Ready", "true");
     let (host, parameters) = SETTINGS[settings];
-    let agent = Agent::start_on_etcd(&etcd, &[&[("FelixHostname", host)], parameters].concat());
-    let mark = std::cell::Cell::new(0);
-    let arena = Arena { lab, etcd: &etcd, agent: &agent, host, settings, mark };
+    let mut agent = Agent::start_on_etcd(&etcd, &[&[("FelixHostname", host)], parameters].concat());
+    let mut last_mark = 0;
     let (mut played, mut passed) = (0, 0);
     for seed in seeds {
+        let mark = std::cell::Cell::new(last_mark);
+        let arena = Arena { lab, etcd: &etcd, agent: &agent, host, settings, mark };
         let mut chaos = Chaos::new(Choices::new(seed), host);
         let (mut keys, mut before) = (chaos.world(), Keys::new());
         for state in 0..STATES {
@@ -113,7 +115,12 @@ fn play(lab: &Lab, settings: usize, seeds: Range<u64>) {
                 arena.tell(seed, state, keys, text, wrong.len());
             }
         }
-        arena.write(&before, &Keys::new());
+        last_mark = arena.mark.get();
+        // All the changes have left what a start makes of their end.
+        assert_like_a_fresh_start(&mut agent, &etcd, host, &mut last_mark);
+        for key in before.keys() {
+            etcd.delete(key);
+        }
     }
     assert!(passed * 20 > played && passed * 20 < played * 19, "{passed} of {played} packets passed");
 }

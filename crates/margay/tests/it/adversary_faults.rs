@@ -188,15 +188,15 @@ fn table(agent: &Agent) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// The table is what an agent makes that finds none.
-fn assert_like_a_fresh_start(agent: &mut Agent, etcd: &Etcd, mark: &mut usize) {
+pub(crate) fn assert_like_a_fresh_start(agent: &mut Agent, etcd: &Etcd, host: &str, mark: &mut usize) {
     *mark += 1;
-    agent.settle(etcd, *mark);
+    agent.settle_on(etcd, host, *mark);
     let mut before = table(agent);
     agent.kill();
     assert_eq!(agent.nft(&["delete", "table", "inet", "calico"]), "");
     agent.restart();
     *mark += 1;
-    agent.settle(etcd, *mark);
+    agent.settle_on(etcd, host, *mark);
     let mut after = table(agent);
     // What the marks leave differs by their numbers.
     for table in [&mut before, &mut after] {
@@ -281,7 +281,7 @@ fn kills(seed: u64, count: usize) {
         }
     });
     assert!(flow.goes_on());
-    assert_like_a_fresh_start(&mut agent, &etcd, &mut mark);
+    assert_like_a_fresh_start(&mut agent, &etcd, "h1", &mut mark);
     assert!(flow.goes_on());
 }
 
@@ -383,7 +383,7 @@ fn whatever_becomes_of_the_datastore_the_end_is_that_of_a_fresh_start() {
         }
     });
     drop(flow);
-    assert_like_a_fresh_start(&mut agent, &etcd, &mut mark);
+    assert_like_a_fresh_start(&mut agent, &etcd, "h1", &mut mark);
 }
 
 /// Damage done with `nft` by someone else.
