@@ -7,11 +7,12 @@
 #[path = "../../../policy/tests/it/lab.rs"]
 mod paper;
 
+use std::net::IpAddr;
 use std::ops::Range;
 
 use margay_policy::evaluate::{Records, World};
 use margay_testkit::etcd::Etcd;
-use margay_testkit::lab::{Lab, Probe, enclosed};
+use margay_testkit::lab::{Kind, Lab, Probe, enclosed};
 use margay_testkit::policy_world::Choices;
 
 use crate::adversary_chaos::{self as chaos, Chaos, Keys, WORKLOADS};
@@ -127,16 +128,17 @@ fn play(lab: &Lab, settings: usize, seeds: Range<u64>) {
 
 /// Whether the packet arrives, and is answered where that counts.
 fn expected(world: &World, text: &str) -> bool {
-    // Towards a workload leads a route only while the record that owns its interface has the address.
+    // Towards a workload, also for an answer, leads a route only while the record that owns its interface has the address.
     let probe: Probe = text.parse().expect("a probe");
-    if let Some(number) = probe.to.strip_prefix('W') {
+    let once = probe.src.is_some() || matches!(probe.kind, Kind::Icmp(..) | Kind::Protocol(_));
+    let ends = [(&probe.to, probe.at, true), (&probe.from, None, !once)];
+    let unreachable = |(machine, at, counts): &(&String, Option<IpAddr>, bool)| {
+        let Some(number) = machine.strip_prefix('W').filter(|_| *counts) else { return false };
         let own = if probe.v6 { format!("fd65::1{number}") } else { format!("10.65.0.1{number}") };
-        let at = probe.at.unwrap_or_else(|| own.parse().expect("an address"));
-        if !chaos::is_routed(world, number.parse().expect("a number"), at) {
-            return false;
-        }
-    }
-    paper::Probe::parse(text).play(world).0
+        let at = at.unwrap_or_else(|| own.parse().expect("an address"));
+        !chaos::is_routed(world, number.parse().expect("a number"), at)
+    };
+    !ends.iter().any(unreachable) && paper::Probe::parse(text).play(world).0
 }
 
 // === impl Arena ===
