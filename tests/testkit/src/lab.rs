@@ -83,6 +83,8 @@ impl Lab {
         // Borrowed sources come in by any interface; and a probe is no part of the flow of one before it.
         for name in ["all", "default", "eth0", "eth1"] {
             set(&format!("net.ipv4.conf.{name}.rp_filter"), "0");
+            // While a route is being replaced its packets go back where they came from; nobody shall learn from that.
+            set(&format!("net.ipv4.conf.{name}.send_redirects"), "0");
         }
         for name in ["udp_timeout", "udp_timeout_stream", "icmp_timeout", "icmpv6_timeout"] {
             set(&format!("net.netfilter.nf_conntrack_{name}"), "1");
