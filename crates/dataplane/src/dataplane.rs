@@ -263,10 +263,11 @@ impl<M: Machine> Dataplane<M> {
         self.compare_routes(now, &mut report);
         self.withdraw_routes(&mut report);
         self.write_table(now, &mut report);
+        // Before the way to the next owner of an address is open: a flow that is known would take it past policy.
+        self.forget_flows(&mut report);
         self.install_routes(&mut report);
         self.keep_settings(&mut report);
         self.keep_tunnel(&mut report);
-        self.forget_flows(&mut report);
         self.restate(&mut report);
         self.renew_seal(now);
         self.conclude(now, &mut report);
